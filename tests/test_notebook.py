@@ -1,0 +1,68 @@
+"""The committed notebook and the README, as a reader finds them."""
+
+import base64
+import re
+
+import nbformat
+import pytest
+from conftest import NOTEBOOK
+
+README = (NOTEBOOK.parent / "README.md").read_text(encoding="utf-8")
+
+
+def outputs(notebook, cell_id):
+    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
+    return cell.outputs
+
+
+def test_format_is_valid(notebook):
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+
+
+def test_outputs_are_of_one_run_from_top_to_bottom(notebook):
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_outputs_are_of_the_real_mnist(notebook):
+    (output,) = outputs(notebook, "load")
+    assert output.text.startswith("MNIST: 60,000 images to train on and 10,000 to test on")
+
+
+def test_outputs_show_no_error_and_no_path(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            assert output.output_type != "error" and output.get("name") != "stderr", cell.id
+            text = output.get("text", "") + "".join(
+                value for kind, value in output.get("data", {}).items() if kind.startswith("text/"))
+            assert not re.search(r"/(home|root|tmp|work|usr|Users)/|[A-Z]:\\|\x1b|\x08|\r", text), cell.id
+
+
+def test_small_enough_for_github_to_show():
+    assert NOTEBOOK.stat().st_size < 2_000_000
+
+
+def test_readme_shows_the_notebooks_table(notebook):
+    (output,) = outputs(notebook, "comparison-table")
+    assert output.data["text/markdown"] in README
+
+
+def test_readme_shows_the_notebooks_figure(notebook):
+    (output,) = outputs(notebook, "comparison-figure")
+    picture = NOTEBOOK.parent / "images" / "comparison.png"
+    assert picture.read_bytes() == base64.b64decode(output.data["image/png"])
+    assert f"](images/{picture.name})" in README
+
+
+@pytest.mark.parametrize("text", ["README", "notebook"])
+def test_links_inside_the_project_lead_somewhere(notebook, text):
+    markdown = README if text == "README" else "\n".join(
+        cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    headings = {re.sub(r"\s+", "-", heading) for heading in re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)}
+    headings |= {heading.lower() for heading in headings}
+    for target in re.findall(r"\]\(([^)]+)\)", markdown):
+        if target.startswith("#"):
+            assert target[1:] in headings
+        elif not target.startswith("http"):
+            assert (NOTEBOOK.parent / target).exists()

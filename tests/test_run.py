@@ -1,0 +1,101 @@
+"""A run of the whole notebook on the substitute for MNIST, alone in an empty folder, as on an upload to Colab.
+
+One kernel runs all cells twice, then has a training cell interrupted and run again.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import nbformat
+import pytest
+from conftest import NOTEBOOK
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+MODELS = {"No hidden layer": 7850, "Hidden layer": 79510, "Flatten layer": 79510, "CNN": 119386}
+
+
+def figures(notebook):
+    return {cell.id: output.data["image/png"] for cell in notebook.cells
+            for output in cell.get("outputs", []) if "image/png" in output.get("data", {})}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A live kernel after a run of all cells: the folder, the client, its notebook, and the results."""
+    folder = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MNIST_NPZ", raising=False)
+        patch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
+        patch.setenv("KERAS_HOME", str(folder / "keras"))
+        client = NotebookClient(nbformat.read(NOTEBOOK, as_version=4), kernel_name="python3",
+                                resources={"metadata": {"path": folder}})
+        with client.setup_kernel():
+            run_all(client)
+            yield folder, client, json.loads((folder / "artifacts/results.json").read_text())
+
+
+def run_all(client):
+    for index, cell in enumerate(client.nb.cells):
+        client.execute_cell(cell, index)
+
+
+def accuracies(results):
+    return {name: (model["test_accuracy"], model["test_loss"]) for name, model in results["models"].items()}
+
+
+def test_results_file(run):
+    _, _, results = run
+    assert results["dataset"] == "scikit-learn's digits"
+    assert results["train_images"] + results["test_images"] == 1797 - 119  # held out for validation
+    assert list(results["models"]) == list(MODELS)
+    for name, model in results["models"].items():
+        assert model["parameters"] == MODELS[name]
+        for values in (model["test_accuracy"], model["test_loss"], model["train_seconds"]):
+            assert len(values) == len(results["seeds"]) >= 3
+        assert all(0 <= accuracy <= 1 for accuracy in model["test_accuracy"])
+
+
+def test_same_figures_as_committed(run, notebook):
+    _, client, _ = run
+    assert list(figures(client.nb)) == list(figures(notebook))
+
+
+def test_nothing_on_stderr(run):
+    _, client, _ = run
+    assert not [cell.id for cell in client.nb.cells for output in cell.get("outputs", [])
+                if output.get("name") == "stderr"]
+
+
+def test_saved_models_load_in_a_plain_keras(run):
+    folder, _, _ = run
+    files = sorted(path.name for path in (folder / "artifacts").iterdir())
+    assert files == sorted([f"{name}.keras" for name in MODELS] + ["results.json"])
+    program = "import keras, sys; print([keras.saving.load_model(file).count_params() for file in sys.argv[1:]])"
+    output = subprocess.run([sys.executable, "-c", program, *(f"{name}.keras" for name in MODELS)],
+                            cwd=folder / "artifacts", check=True, capture_output=True, text=True).stdout
+    assert output.splitlines()[-1] == str(list(MODELS.values()))
+
+
+def test_running_all_cells_again_gives_the_same_results(run):
+    folder, client, first = run
+    run_all(client)
+    second = json.loads((folder / "artifacts/results.json").read_text())
+    assert accuracies(second) == accuracies(first)
+
+
+def test_interrupted_training_can_be_run_again(run):
+    folder, client, first = run
+    cells = {cell.id: (cell, index) for index, cell in enumerate(client.nb.cells) if cell.cell_type == "code"}
+    interrupt = threading.Timer(3, os.kill, (client.km.provisioner.pid, signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(CellExecutionError, match="KeyboardInterrupt"):
+        client.execute_cell(*cells["cnn-fit"])
+    for cell in ("cnn-fit", "results"):
+        client.execute_cell(*cells[cell])
+    again = json.loads((folder / "artifacts/results.json").read_text())
+    assert accuracies(again) == accuracies(first)
