@@ -114,29 +114,20 @@ def ours():
 
 
 def sprint():
-    """The notebook's recipe and CNN for one epoch, without dropout, five seeds: how soon is 99.0 % reached?"""
+    """The notebook's recipe for one epoch, a CNN with fewer filters and no dropout, five seeds."""
     notebook = prepared()
     notebook.epochs = 1
-
-    def cnn():
-        return notebook.keras.Sequential([layer for layer in notebook.cnn().layers if layer.name != "dropout"])
-
-    runs = [notebook.train(cnn, seed) for seed in range(5)]
-    return {"CNN, %": 100 * statistics.mean(run.test_accuracy for run in runs),
-            "training of a CNN, s": statistics.mean(run.seconds for run in runs)}
-
-
-def shifts():
-    """The notebook's recipe and CNN, each batch shifted by up to a pixel, twice the epochs, three seeds."""
-    notebook = prepared()
-    notebook.epochs *= 2
     layers = notebook.layers
 
-    def cnn():
+    def small_cnn():
         return notebook.keras.Sequential([
-            layers.Input((28, 28, 1)), layers.ZeroPadding2D(1), layers.RandomCrop(28, 28), *notebook.cnn().layers])
+            layers.Input((28, 28, 1)),
+            layers.Conv2D(16, 5), layers.MaxPooling2D(), layers.ReLU(),
+            layers.Conv2D(32, 5), layers.MaxPooling2D(), layers.ReLU(),
+            layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dense(10),
+        ])
 
-    runs = [notebook.train(cnn, seed) for seed in notebook.SEEDS]
+    runs = [notebook.train(small_cnn, seed) for seed in range(5)]
     return {"CNN, %": 100 * statistics.mean(run.test_accuracy for run in runs),
             "training of a CNN, s": statistics.mean(run.seconds for run in runs)}
 
@@ -156,7 +147,7 @@ def growth():
     return figures
 
 
-MEASUREMENTS = (stock, convnet, ours, sprint, shifts, growth)
+MEASUREMENTS = (stock, convnet, ours, sprint, growth)
 RATIOS = {
     "the whole notebook / training of the stock four": (("ours", "all cells, s"), ("stock", "training, s")),
     "a CNN here / 15 epochs of the simple convnet":
