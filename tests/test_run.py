@@ -16,7 +16,7 @@ from conftest import NOTEBOOK
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-MODELS = {"No hidden layer": 7850, "Hidden layer": 79510, "Flatten layer": 79510, "CNN": 119386}
+MODELS = {"No hidden layer": 7850, "Hidden layer": 79510, "Flatten layer": 79510, "CNN": 119898}
 
 
 def figures(notebook):
@@ -45,7 +45,8 @@ def run_all(client):
 
 
 def accuracies(results):
-    return {name: (model["test_accuracy"], model["test_loss"]) for name, model in results["models"].items()}
+    figures = {name: (model["test_accuracy"], model["test_loss"]) for name, model in results["models"].items()}
+    return figures | {name: technique["test_accuracy"] for name, technique in results["techniques"].items()}
 
 
 def test_results_file(run):
@@ -58,6 +59,8 @@ def test_results_file(run):
         for values in (model["test_accuracy"], model["test_loss"], model["train_seconds"]):
             assert len(values) == len(results["seeds"]) >= 3
         assert all(0 <= accuracy <= 1 for accuracy in model["test_accuracy"])
+    shifts = results["techniques"]["random shifts"]
+    assert 0.8 < shifts["test_accuracy"][0] <= 1 and shifts["train_seconds"][0] > 0
 
 
 def test_same_figures_as_committed(run, notebook):
