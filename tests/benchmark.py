@@ -5,7 +5,7 @@
 The opponents are the four models with Keras' defaults, as tutorials train them, and the simple convnet of the
 Keras examples. Each measurement runs in a process of its own, and nothing else should run meanwhile. Times
 drift on most machines, so trust the ratios, which are taken within each repeat, more than the seconds.
-Expect 10 to 15 minutes a repeat on two processor cores.
+Expect about 15 minutes a repeat on two processor cores.
 """
 
 import json
@@ -116,10 +116,17 @@ def ours():
                       "training of a CNN, s": statistics.mean(models["CNN"]["train_seconds"])}
 
 
+def mean_over_seeds(notebook, build, epochs, seeds, batches=None):
+    """Mean accuracy and seconds of a CNN trained with so many seeds by the notebook's recipe for so many epochs."""
+    notebook.epochs = epochs
+    runs = [notebook.train(build, seed, batches) for seed in range(seeds)]
+    return {"CNN, %": 100 * statistics.mean(run.test_accuracy for run in runs),
+            "training of a CNN, s": statistics.mean(run.seconds for run in runs)}
+
+
 def sprint():
     """The notebook's recipe for one epoch, its CNN with fewer filters and no dropout, five seeds."""
     notebook = prepared()
-    notebook.epochs = 1
     layers = notebook.layers
 
     def small_cnn():
@@ -130,15 +137,12 @@ def sprint():
             layers.Flatten(), layers.Dense(128), layers.BatchNormalization(), layers.ReLU(), layers.Dense(10),
         ])
 
-    runs = [notebook.train(small_cnn, seed) for seed in range(5)]
-    return {"CNN, %": 100 * statistics.mean(run.test_accuracy for run in runs),
-            "training of a CNN, s": statistics.mean(run.seconds for run in runs)}
+    return mean_over_seeds(notebook, small_cnn, epochs=1, seeds=5)
 
 
 def shifts():
     """The notebook's recipe for ten epochs with random shifts, a CNN with more filters, three seeds."""
     notebook = prepared()
-    notebook.epochs = 10
     layers = notebook.layers
 
     def large_cnn():
@@ -151,9 +155,7 @@ def shifts():
             layers.Dense(10),
         ])
 
-    trained = [notebook.train(large_cnn, seed, notebook.shifted_batches) for seed in range(3)]
-    return {"CNN, %": 100 * statistics.mean(run.test_accuracy for run in trained),
-            "training of a CNN, s": statistics.mean(run.seconds for run in trained)}
+    return mean_over_seeds(notebook, large_cnn, epochs=10, seeds=3, batches=notebook.shifted_batches)
 
 
 def growth():
