@@ -1,4 +1,4 @@
-"""The random shifts: every image stays whole, and all nine positions come up."""
+"""The random shifts: an image moves by at most one pixel, keeps its label, and all nine positions come up."""
 
 import numpy as np
 
