@@ -8,6 +8,7 @@ import pytest
 from conftest import NOTEBOOK
 
 README = (NOTEBOOK.parent / "README.md").read_text(encoding="utf-8")
+BENCHMARK = (NOTEBOOK.parent / "tests" / "benchmark.md").read_text(encoding="utf-8")
 
 
 def outputs(notebook, cell_id):
@@ -53,6 +54,39 @@ def test_readme_shows_the_notebooks_figure(notebook):
     picture = NOTEBOOK.parent / "images" / "comparison.png"
     assert picture.read_bytes() == base64.b64decode(output.data["image/png"])
     assert f"](images/{picture.name})" in README
+
+
+def test_every_other_figure_of_the_readme_is_in_the_notebooks_outputs(notebook):
+    """Numbers with a decimal point or a per cent sign, outside of the two tables that are copied as a whole."""
+    (table,) = outputs(notebook, "comparison-table")
+    prose = README.replace(table.data["text/markdown"], "").replace(BENCHMARK, "")
+    prose = prose[prose.index("## Results"):prose.index("## Getting started")]
+    shown = "\n".join(output.get("text", "") + output.get("data", {}).get("text/markdown", "")
+                      for cell in notebook.cells for output in cell.get("outputs", []))
+    figures = re.findall(r"\d[\d,]*\.\d+|\d+(?= ?%)", prose)
+    assert figures
+    missing = [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", shown)]
+    assert not missing
+
+
+def test_readmes_insights_are_claims_that_held(notebook):
+    (claims,) = outputs(notebook, "claims")
+    insights = re.findall(r"^- \*\*(.+?)\*\* (removes about .+?)[,.]", README, re.MULTILINE)
+    assert len(insights) >= 2
+    for model, gain in insights:
+        assert f"{model.lower()} {gain}" in claims.text.replace("those", "the mistakes").lower(), gain
+
+
+def test_readme_shows_the_benchmarks_output():
+    assert BENCHMARK in README
+
+
+def test_benchmark_is_of_this_notebook(notebook):
+    """The accuracies that the benchmark measured are those of the committed run, or very nearly."""
+    (row,) = re.findall(r"^\| \*\*this notebook\*\*.*? \| ([\d., ]+) \|", BENCHMARK, re.MULTILINE)
+    (table,) = outputs(notebook, "comparison-table")
+    committed = re.findall(r"([\d.]+)% \(", table.data["text/markdown"])
+    assert [float(one) for one in row.split(", ")] == pytest.approx([float(one) for one in committed], abs=0.1)
 
 
 @pytest.mark.parametrize("text", ["README", "notebook"])
