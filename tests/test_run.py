@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 MODELS = {"No hidden layer": 7850, "Hidden layer": 79510, "Flatten layer": 79510, "CNN": 159338}
-TECHNIQUES = ("outputs-fit", "recipe-fit", "layers-fit", "shifts-fit", "usual-cnn-fit")  # half of the run
+TECHNIQUES = ("try-technique", "outputs-fit", "recipe-fit", "layers-fit", "shifts-fit", "usual-cnn-fit")
 
 
 def figures(notebook):
