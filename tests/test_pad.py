@@ -1,0 +1,87 @@
+"""The drawing pad in JupyterLab, in a real browser: draw a 7 with the mouse, and see 7."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import NOTEBOOK
+from sklearn.datasets import load_digits
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SMALL_MODEL = 'runs = {"Hidden layer": [Run(keras.saving.load_model("small.keras"), {"val_loss": [0]}, 0, None, 0, 0)]}'
+
+
+@pytest.fixture
+def lab(functions, tmp_path, monkeypatch):
+    """The address of JupyterLab with pad.ipynb, which holds the pad's cells, their functions and a small model."""
+    digits = load_digits()
+    x, y = np.stack([functions.prepare_digit(image) for image in digits.images]), digits.target
+    vars(functions).update(x_train=x[:1500], y_train=y[:1500], x_valid=x[1500:], y_valid=y[1500:],
+                           x_test=x[1500:], y_test=y[1500:], epochs=10)
+    functions.train(functions.hidden_layer, seed=0).model.save(tmp_path / "small.keras")
+    pad = nbformat.read(NOTEBOOK, as_version=4)
+    pad.cells = [cell for cell in pad.cells if cell.id == "pad"
+                 or {"parameters", "definitions"} & set(cell.metadata.get("tags", []))]
+    pad.cells.insert(-1, nbformat.v4.new_code_cell(SMALL_MODEL))
+    for cell in pad.cells:
+        cell.outputs, cell.execution_count = [], None
+    nbformat.write(pad, tmp_path / "pad.ipynb")
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for folder in ("config", "data", "runtime"):  # not the user's settings
+        monkeypatch.setenv(f"JUPYTER_{folder.upper()}_DIR", str(tmp_path / folder))
+    with open(tmp_path / "lab.log", "w") as log, subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
+             "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--LabApp.extension_manager=readonly"],
+            cwd=tmp_path, stdout=log, stderr=log) as server:
+        try:
+            for _ in range(120):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=5).close()
+                    break
+                except OSError:
+                    time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}/lab/tree/pad.ipynb"
+        finally:
+            server.terminate()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(lab)
+        page.get_by_text("| Idle").wait_for(timeout=60_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.locator("[data-command='runmenu:run-all']").click()
+        canvas = page.locator("canvas[style*=crosshair]")
+        canvas.wait_for(timeout=120_000)
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        for number, (x, y) in enumerate([(80, 70), (190, 65), (180, 110), (150, 170), (130, 230)]):
+            page.mouse.move(box["x"] + x, box["y"] + y, steps=8)
+            if number == 0:
+                page.mouse.down()
+        page.mouse.up()
+        answer = page.locator(".jp-OutputArea tr", has_text="Hidden layer").locator("td b")
+        expect(answer).to_have_text("7", timeout=30_000)
+        milliseconds = int(re.search(r"in (\d+) ms", page.locator(".jp-OutputArea").last.inner_text())[1])
+        page.get_by_role("button", name="Clear").click()
+        expect(answer).to_have_count(0)
+        browser.close()
+    assert milliseconds <= 50
+    assert not errors
