@@ -83,6 +83,7 @@ SAME = {
     "yellow on white": lambda picture: ImageOps.colorize(picture.convert("L"), "gold", "white"),
     "on a transparent page": lambda picture: transparent(picture, "black"),
     "light, on a transparent page": lambda picture: transparent(picture, "white"),
+    "a digit alone on a transparent page": lambda picture: transparent(picture.crop((108, 34, 208, 166)), "black"),
     "specks": lambda picture: specks(picture),
 }
 
