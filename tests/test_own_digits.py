@@ -122,18 +122,30 @@ def test_thin_and_thick_strokes_become_alike(functions, width):
 
 @pytest.mark.parametrize("paper, shade", [((225, 215, 190), 0.4), ((120, 115, 110), 0.6), ((240, 240, 240), 0.25)])
 @pytest.mark.parametrize("softness", [5, 60])
-def test_photos_with_shadows_and_squared_paper(functions, paper, shade, softness):
+@pytest.mark.parametrize("lines", [0.85, 0.75])
+def test_photos_with_shadows_and_squared_paper(functions, paper, shade, softness, lines):
     photo = Image.new("RGB", (900, 700), paper)
-    lines = ImageDraw.Draw(photo)
-    for place in range(10, 900, 45):
-        lines.line([(place, 0), (place, 700)], fill=tuple(int(0.85 * value) for value in paper), width=2)
-        lines.line([(0, place), (900, place)], fill=tuple(int(0.85 * value) for value in paper), width=2)
-    functions.draw_digit(photo, 7, 340, 150, 380, 9, tuple(int(0.35 * value) for value in paper))
-    light = shade + (1 - shade) / (1 + np.exp((np.arange(900) - 420) / softness))
-    noise = np.random.default_rng(0).normal(0, 4, (700, 900, 1))
-    photo = Image.fromarray((np.asarray(photo) * light[:, np.newaxis] + noise).clip(0, 255).astype("uint8"))
-    prepared = functions.prepare_digit(as_file(photo.filter(ImageFilter.GaussianBlur(1)), "JPEG", quality=60))
+    pen = ImageDraw.Draw(photo)
+    for place in range(10, 900, 40):
+        pen.line([(place, 0), (place, 700)], fill=tuple(int(lines * value) for value in paper), width=2)
+        pen.line([(0, place), (900, place)], fill=tuple(int(lines * value) for value in paper), width=2)
+    functions.draw_digit(photo, 7, 380, 200, 300, 9, tuple(int(0.35 * value) for value in paper))
+    assert likeness(functions.prepare_digit(photographed(photo, shade, softness)),
+                    functions.prepare_digit(draw(functions))) > 0.8
+
+
+def test_a_photo_of_chalk_on_a_board(functions):
+    board = draw(functions, 7, (900, 700), 340, 150, 380, 14, ink=(200, 205, 195), paper=(45, 70, 55))
+    prepared = functions.prepare_digit(photographed(board, 0.5, 60))
     assert likeness(prepared, functions.prepare_digit(draw(functions))) > 0.8
+
+
+def photographed(page, shade, softness):
+    """The bytes of a JPEG of a page 900 pixels wide, whose right part lies in the shadow, slightly blurred."""
+    light = shade + (1 - shade) / (1 + np.exp((np.arange(900) - 420) / softness))
+    noise = np.random.default_rng(0).normal(0, 4, (page.height, 900, 1))
+    photo = Image.fromarray((np.asarray(page) * light[:, np.newaxis] + noise).clip(0, 255).astype("uint8"))
+    return as_file(photo.filter(ImageFilter.GaussianBlur(1)), "JPEG", quality=60)
 
 
 def noisy(level):
@@ -162,6 +174,7 @@ BAD = {
     "truncated PNG": (lambda functions, folder: as_file(draw(functions))[:-400], "damaged"),
     "truncated JPEG": (lambda functions, folder: as_file(draw(functions), "JPEG")[:900], "damaged"),
     "decompression bomb": (lambda functions, folder: as_file(Image.new("1", (20000, 20000))), "far too large"),
+    "far too large a picture": (lambda functions, folder: as_file(Image.new("1", (10000, 10000))), "far too large"),
     "NaN": (lambda functions, folder: np.full((28, 28), np.nan), "NaN"),
     "infinite": (lambda functions, folder: np.where(np.eye(28), np.inf, 0), "infinite"),
     "a row of pixels": (lambda functions, folder: np.zeros(784), r"float64 \(784,\)"),
