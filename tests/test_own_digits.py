@@ -140,6 +140,21 @@ def test_a_photo_of_chalk_on_a_board(functions):
     assert likeness(prepared, functions.prepare_digit(draw(functions))) > 0.8
 
 
+@pytest.mark.parametrize("table", [(850, 0, 900, 700), (0, 640, 900, 700), (0, 0, 70, 700)])
+def test_a_photo_that_shows_the_table_beside_the_paper(functions, table):
+    page = draw(functions, 7, (900, 700), 340, 150, 380, 12, paper=(225, 215, 190))
+    ImageDraw.Draw(page).rectangle(table, fill=(70, 50, 40))
+    prepared = functions.prepare_digit(photographed(page, 0.6, 60))
+    assert likeness(prepared, functions.prepare_digit(draw(functions))) > 0.8
+
+
+def test_a_digit_in_two_pieces_that_reaches_the_edge(functions):
+    whole, cut = draw(functions, 5), draw(functions, 5, left=-5, width=11)
+    for picture in (whole, cut):
+        ImageDraw.Draw(picture).rectangle((0, 55, 300, 60), fill="white")  # parts the bar from the rest
+    assert likeness(functions.prepare_digit(cut), functions.prepare_digit(whole)) > 0.8
+
+
 def photographed(page, shade, softness):
     """The bytes of a JPEG of a page 900 pixels wide, whose right part lies in the shadow, slightly blurred."""
     light = shade + (1 - shade) / (1 + np.exp((np.arange(900) - 420) / softness))
