@@ -68,6 +68,16 @@ def test_every_other_figure_of_the_readme_is_in_the_notebooks_outputs(notebook):
     assert not missing
 
 
+def test_the_committed_run_read_the_drawn_digits(notebook):
+    (table,) = outputs(notebook, "elsewhere")
+    head, _, *rows = [line.strip("| ").split(" | ") for line in table.data["text/markdown"].splitlines()]
+    cnn = dict(zip(head, rows[-1]))
+    assert rows[-1][0] == "CNN"
+    assert int(re.search(r"\((\d+)\)", cnn["drawn, prepared (134)"])[1]) >= 132
+    assert int(re.search(r"\((\d+)\)", cnn["photo, prepared (17)"])[1]) == 17
+    assert float(cnn["scikit-learn's digits (1,797)"].rstrip("%")) > 93
+
+
 def test_readmes_insights_are_claims_that_held(notebook):
     (claims,) = outputs(notebook, "claims")
     insights = re.findall(r"^- \*\*(.+?)\*\* (removes about .+?)[,.]", README, re.MULTILINE)

@@ -12,6 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 from conftest import NOTEBOOK
+from PIL import Image
 from sklearn.datasets import load_digits
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -55,6 +56,17 @@ def lab(functions, tmp_path, monkeypatch):
             server.terminate()
 
 
+def test_all_four_models_answer_within_50_ms(functions, monkeypatch):
+    builds = functions.no_hidden_layer, functions.hidden_layer, functions.flatten_layer, functions.cnn
+    runs = {build.__name__: [functions.Run(build(), {"val_loss": [0]}, 0, None, 0, 0)] for build in builds}
+    monkeypatch.setattr(functions, "runs", runs)
+    drawing = Image.new("RGB", (280, 280), "white")
+    functions.draw_digit(drawing, 7, left=60, top=40, height=200, width=16, ink="black")
+    answers = [functions.answers_table(drawing) for _ in range(30)]
+    assert all(f"<td>{name}</td>" in answers[0] for name in runs)
+    assert min(int(re.search(r"all in (\d+) ms", answer)[1]) for answer in answers) <= 50
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
     from playwright.sync_api import expect, sync_playwright
@@ -73,18 +85,19 @@ def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
         canvas.scroll_into_view_if_needed()
         box = canvas.bounding_box()
         row = page.locator(".jp-OutputArea tr", has_text="Hidden layer")
-        milliseconds = []
-        for _ in range(3):
+        for _ in range(2):  # the second time on a pad that was cleared
             for number, (x, y) in enumerate([(80, 70), (190, 65), (180, 110), (150, 170), (130, 230)]):
                 page.mouse.move(box["x"] + x, box["y"] + y, steps=8)
                 if number == 0:
                     page.mouse.down()
             page.mouse.up()
             expect(row.locator("td b")).to_have_text("7", timeout=30_000)
-            milliseconds.append(int(re.search(r"all in (\d+) ms", page.locator(".jp-OutputArea").last.inner_text())[1]))
             page.get_by_role("button", name="Clear").click()
             expect(row).to_have_count(0)
             expect(page.get_by_text("Draw a digit.", exact=True)).to_be_visible()
+        page.keyboard.press("Control+s")
+        expect(page.locator(".jp-mod-dirty")).to_have_count(0, timeout=30_000)
         browser.close()
-    assert min(milliseconds) <= 50  # the browser works on the same processor
+    (output,) = nbformat.read(tmp_path / "pad.ipynb", as_version=4).cells[-1].outputs
+    assert "image/png" in output.data  # for where no kernel brings the pad to life
     assert not errors

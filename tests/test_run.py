@@ -98,6 +98,23 @@ def test_running_the_cells_again_gives_the_same_results(run):
     assert accuracies(second) == accuracies(first)
 
 
+def test_where_nobody_can_draw_the_pad_is_a_picture(run):
+    _, client, _ = run
+    (pad,) = (cell for cell in client.nb.cells if cell.id == "pad")
+    assert [sorted(output.data) for output in pad.outputs] == [["image/png", "text/plain"]]
+
+
+def test_without_anywidget_the_pad_says_how_to_get_it(run):
+    _, client, _ = run
+    ((pad, index),) = ((cell, index) for index, cell in enumerate(client.nb.cells) if cell.id == "pad")
+    without = nbformat.v4.new_code_cell(
+        "from unittest import mock\n"
+        f"with mock.patch('importlib.util.find_spec', return_value=None):\n    exec({pad.source!r})")
+    client.execute_cell(without, index)
+    said, picture = without.outputs
+    assert "pip install anywidget" in said.text and "image/png" in picture.data
+
+
 @pytest.mark.parametrize("spoil, claim", [
     ("runs['CNN'] = runs['No hidden layer']", "a CNN reads more digits right than a hidden layer"),
     ("runs['Flatten layer'] = runs['CNN']", "a Flatten layer changes no logit, seed by seed"),
