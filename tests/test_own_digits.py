@@ -140,8 +140,8 @@ def test_a_photo_of_chalk_on_a_board(functions):
     assert likeness(prepared, functions.prepare_digit(draw(functions))) > 0.8
 
 
-@pytest.mark.parametrize("table", [(850, 0, 900, 700), (0, 640, 900, 700), (0, 0, 70, 700)])
-def test_a_photo_that_shows_the_table_beside_the_paper(functions, table):
+@pytest.mark.parametrize("table", [(850, 0, 900, 700), (0, 640, 900, 700), (0, 0, 70, 700), (850, 300, 900, 360)])
+def test_a_photo_that_shows_what_lies_beside_or_on_the_paper(functions, table):
     page = draw(functions, 7, (900, 700), 340, 150, 380, 12, paper=(225, 215, 190))
     ImageDraw.Draw(page).rectangle(table, fill=(70, 50, 40))
     prepared = functions.prepare_digit(photographed(page, 0.6, 60))
