@@ -1,5 +1,6 @@
 """What the tests share: the notebook, and its functions, loaded from it."""
 
+import os
 import sys
 import types
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-NOTEBOOK = Path(__file__).parent.parent / "Handwritten_Digits_Classifier.ipynb"
+PROJECT = Path(__file__).parent.parent
+NOTEBOOK = Path(os.environ.get("NOTEBOOK", PROJECT / "Handwritten_Digits_Classifier.ipynb"))  # or a copy with a fault
 
 
 def load_functions(*more):
@@ -34,3 +36,15 @@ def notebook():
 def functions():
     """A module with the notebook's functions."""
     return load_functions()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The planted faults and what noticed them, as a table: see test_mutations.py."""
+    reports = [report for outcome in terminalreporter.stats.values() for report in outcome
+               if getattr(report, "when", "") == "call" and "fault" in dict(report.user_properties)]
+    if reports:
+        terminalreporter.write_line("\n| planted fault | result | noticed by |\n|---|---|---|")
+    for report in reports:
+        row = dict(report.user_properties)
+        result = "caught" if report.passed else "MISSED"
+        terminalreporter.write_line(f"| {row['fault']} | {result} | {row.get('noticed by', '')} |")

@@ -1,10 +1,13 @@
 """Loading MNIST: a bad file is an error that helps, and no network is a notice that nobody can miss."""
 
+import functools
+import hashlib
+import http.server
 import os
 import socket
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -103,18 +106,20 @@ def test_bad_file_is_an_error(functions, tmp_path, monkeypatch, make):
     assert str(path) in str(caught.value) and "unset MNIST_NPZ" in str(caught.value)
 
 
-def load_behind(proxy, home):
-    """What load_data prints in a process of its own, with an empty Keras cache, behind this proxy."""
-    program = ("from conftest import load_functions\n"
-               "dataset, train, test = load_functions().load_data()\n"
-               "print(dataset, *train[0].shape, *test[0].shape, train[0].dtype, train[0].min(), train[0].max())\n")
-    environment = {key: value for key, value in os.environ.items()
-                   if key != "MNIST_NPZ" and not key.lower().endswith("_proxy")}
-    environment |= {"https_proxy": proxy, "KERAS_HOME": str(home)}
-    start = time.monotonic()
-    output = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, env=environment,
-                            check=True, capture_output=True, text=True).stdout
-    return output, time.monotonic() - start
+def load(home, prelude="", **environment):
+    """What load_data prints in a process of its own, with Keras' cache in home; and the seconds until its notice."""
+    program = ("import time\n"
+               "from conftest import load_functions\n"
+               f"functions = load_functions()\n{prelude}\nstart = time.monotonic()\n"
+               "dataset, train, test = functions.load_data()\n"
+               "print(time.monotonic() - start)\n"
+               "print(dataset, *train[0].shape, *test[0].shape, train[0].dtype, train[0].min(), train[0].max())\n"
+               "import os; os._exit(0)\n")  # without waiting for what still waits for the network
+    kept = {key: value for key, value in os.environ.items()
+            if key != "MNIST_NPZ" and not key.lower().endswith("_proxy")}
+    output = subprocess.run([sys.executable, "-u", "-c", program], cwd=Path(__file__).parent, check=True,
+                            env=kept | {"KERAS_HOME": str(home)} | environment, capture_output=True, text=True).stdout
+    return output, float(output.splitlines()[-2])
 
 
 def assert_substitute(output):
@@ -122,17 +127,86 @@ def assert_substitute(output):
     assert output.splitlines()[-1] == "scikit-learn's digits 1437 28 28 360 28 28 uint8 0 255"
 
 
+REFUSED = "http://127.0.0.1:9"  # nothing listens there
+
+
+@pytest.fixture
+def silent():
+    """The port of a server that takes a connection and never answers, and no second connection."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        yield server.getsockname()[1]
+
+
 def test_refused_network_gives_the_substitute_and_a_notice(tmp_path):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
-        output, _ = load_behind(f"http://127.0.0.1:{closed.getsockname()[1]}", tmp_path)
+    output, _ = load(tmp_path, https_proxy=REFUSED)
     assert_substitute(output)
+    assert "Connection refused" in output
 
 
-def test_silent_network_gives_the_substitute_within_30_seconds(tmp_path):
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()  # connections are taken and never answered
-        output, seconds = load_behind(f"http://127.0.0.1:{silent.getsockname()[1]}", tmp_path)
+def test_silent_network_gives_the_substitute_within_30_seconds(tmp_path, silent):
+    output, seconds = load(tmp_path, https_proxy=f"http://127.0.0.1:{silent}")
     assert_substitute(output)
     assert seconds < 30
+
+
+@pytest.mark.slow
+def test_silent_name_server_gives_the_substitute_within_30_seconds(tmp_path):
+    output, seconds = load(tmp_path, "import socket\nsocket.getaddrinfo = lambda *question, **more: time.sleep(100)")
+    assert_substitute(output)
+    assert seconds < 30
+
+
+@pytest.mark.slow
+def test_many_addresses_that_drop_everything_give_the_substitute_within_30_seconds(tmp_path, silent):
+    addresses = [(int(socket.AF_INET), int(socket.SOCK_STREAM), 6, "", ("127.0.0.1", silent))] * 16
+    fill = f"waiting = [socket.socket() for _ in range(3)]\nfor one in waiting:\n    one.setblocking(False)\n" \
+           f"    one.connect_ex(('127.0.0.1', {silent}))\n"
+    output, seconds = load(
+        tmp_path, f"import socket\n{fill}socket.getaddrinfo = lambda *question, **more: {addresses}")
+    assert_substitute(output)
+    assert seconds < 30
+
+
+@pytest.mark.parametrize("make", [make_text, make_truncated, make_single_array], ids=lambda make: make.__name__[5:])
+def test_a_damaged_or_foreign_file_in_the_cache_is_not_deleted(functions, tmp_path, monkeypatch, capsys, make):
+    cached = tmp_path / "datasets" / "mnist.npz"
+    cached.parent.mkdir()
+    make(cached)
+    before = cached.read_bytes()
+    for name, value in {"KERAS_HOME": str(tmp_path), "https_proxy": REFUSED}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MNIST_NPZ", raising=False)
+    dataset, _, _ = functions.load_data()
+    assert dataset == "scikit-learn's digits" and "THIS IS NOT MNIST" in capsys.readouterr().out
+    assert [path.name for path in cached.parent.iterdir()] == ["mnist.npz"] and cached.read_bytes() == before
+
+
+def test_download_into_the_cache(tmp_path):
+    """From a server of ours, a file of ours; all else is real. What was there before is kept."""
+    served, cached = tmp_path / "served" / "mnist.npz", tmp_path / "home" / "datasets" / "mnist.npz"
+    for path in (served, cached):
+        path.parent.mkdir(parents=True)
+    np.savez_compressed(served, **arrays())
+    make_text(cached)
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            super().do_GET()
+
+    with http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(Handler, directory=served.parent)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        output, _ = load(
+            tmp_path / "home", f"functions.MNIST_URL = 'http://127.0.0.1:{server.server_port}/mnist.npz'\n"
+            f"functions.MNIST_SHA256 = '{hashlib.sha256(served.read_bytes()).hexdigest()}'\n"
+            "functions.load_data()")  # so that the time and the line below are those of a second call
+        server.shutdown()
+    assert output.splitlines()[-1] == "MNIST 4 28 28 3 28 28 uint8 0 255"
+    assert requests == ["/mnist.npz"] * 2  # whether there is an answer, and the download: nothing at the second call
+    assert sorted(path.name for path in cached.parent.iterdir()) == ["mnist.npz", "mnist.npz.old"]
+    assert cached.read_bytes() == served.read_bytes()
+    assert cached.with_name("mnist.npz.old").read_text().startswith("<html>")

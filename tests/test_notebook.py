@@ -1,14 +1,19 @@
 """The committed notebook and the README, as a reader finds them."""
 
 import base64
+import io
 import re
+import subprocess
+import sys
 
 import nbformat
+import numpy as np
 import pytest
-from conftest import NOTEBOOK
+from conftest import NOTEBOOK, PROJECT
+from PIL import Image
 
-README = (NOTEBOOK.parent / "README.md").read_text(encoding="utf-8")
-BENCHMARK = (NOTEBOOK.parent / "tests" / "benchmark.md").read_text(encoding="utf-8")
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+BENCHMARK = (PROJECT / "tests" / "benchmark.md").read_text(encoding="utf-8")
 
 
 def outputs(notebook, cell_id):
@@ -40,6 +45,39 @@ def test_outputs_show_no_error_and_no_path(notebook):
             assert not re.search(r"/(home|root|tmp|work|usr|Users)/|[A-Z]:\\|\x08|\r", text), cell.id
 
 
+def test_every_figure_has_a_description_and_is_not_blank(notebook):
+    figures = [(cell.id, output) for cell in notebook.cells for output in cell.get("outputs", [])
+               if "image/png" in output.get("data", {})]
+    assert len(figures) > 10
+    for cell, output in figures:
+        assert len(output.metadata["image/png"]["alt"]) > 20, cell
+        picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("L"))
+        assert np.mean(picture < 250) > 0.03, cell
+
+
+def test_nbval_compares_most_cells_and_all_of_them_strictly(notebook):
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    ignored = [cell.id for cell in code if "nbval-ignore-output" in cell.metadata.get("tags", [])]
+    assert len(ignored) < len(code) / 2
+    assert not [cell.id for cell in code if {"nbval-skip", "raises-exception"} & {*cell.metadata.get("tags", [])}
+                or "NBVAL" in cell.source]
+
+
+@pytest.mark.parametrize("text", ["README", "notebook"])
+def test_headings_go_down_one_level_at_a_time(notebook, text):
+    markdown = README if text == "README" else "\n".join(
+        cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", markdown, re.MULTILINE)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(lower <= upper + 1 for upper, lower in zip(levels, levels[1:]))
+
+
+def test_ruff_finds_nothing():
+    ruff = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", NOTEBOOK, PROJECT / "tests"],
+                          cwd=PROJECT, capture_output=True, text=True)
+    assert ruff.returncode == 0, ruff.stdout
+
+
 def test_small_enough_for_github_to_show():
     assert NOTEBOOK.stat().st_size < 2_000_000
 
@@ -51,7 +89,7 @@ def test_readme_shows_the_notebooks_table(notebook):
 
 def test_readme_shows_the_notebooks_figure(notebook):
     (output,) = outputs(notebook, "comparison-figure")
-    picture = NOTEBOOK.parent / "images" / "comparison.png"
+    picture = PROJECT / "images" / "comparison.png"
     assert picture.read_bytes() == base64.b64decode(output.data["image/png"])
     assert f"](images/{picture.name})" in README
 
@@ -79,11 +117,21 @@ def test_the_committed_run_read_the_drawn_digits(notebook):
 
 
 def test_readmes_insights_are_claims_that_held(notebook):
-    (claims,) = outputs(notebook, "claims")
+    (claims,) = outputs(notebook, "verdict")
     insights = re.findall(r"^- \*\*(.+?)\*\* (removes about .+?)[,.]", README, re.MULTILINE)
     assert len(insights) >= 2
     for model, gain in insights:
         assert f"{model.lower()} {gain}" in claims.text.replace("those", "the mistakes").lower(), gain
+
+
+def test_a_claim_that_fails_stops_the_last_cell(notebook, capsys):
+    verdict = notebook.cells[-1].source
+    names = {"unchecked": ["this"], "DATASET": "MNIST"}
+    exec(verdict, names | {"claims": {"one": True, "another": True}})
+    assert capsys.readouterr().out.endswith("All 2 claims hold on MNIST.\n")
+    with pytest.raises(AssertionError, match="these claims of the text do not hold: another; a third"):
+        exec(verdict, names | {"claims": {"one": True, "another": False, "a third": np.False_}})
+    assert "All" not in capsys.readouterr().out
 
 
 def test_readme_shows_the_benchmarks_output():
@@ -108,4 +156,4 @@ def test_links_inside_the_project_lead_somewhere(notebook, text):
         if target.startswith("#"):
             assert target[1:] in headings
         elif not target.startswith("http"):
-            assert (NOTEBOOK.parent / target).exists()
+            assert (PROJECT / target).exists()

@@ -5,6 +5,8 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 
@@ -111,6 +113,37 @@ def specks(picture):
 def test_any_kind_of_picture_is_prepared_alike(functions, kind):
     picture = draw(functions)
     assert likeness(functions.prepare_digit(SAME[kind](picture)), functions.prepare_digit(picture)) > 0.94
+
+
+def likeness_but_for_a_pixel(one, other):
+    """The same, up to a shift by one pixel: the centre of mass is rounded to whole pixels, as when MNIST was made."""
+    shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    return max(likeness(one, np.roll(other, shift, axis=(0, 1))) for shift in shifts)
+
+
+@st.composite
+def drawings(choose):
+    """A page, the height of the digit that is to be drawn on it, and what draw_digit takes to do so."""
+    height = choose(st.integers(40, 200))
+    margin = choose(st.integers(height // 5, height))
+    ink = choose(st.sampled_from(["black", "navy", "firebrick", "dimgray"]))
+    paper = choose(st.sampled_from(["white", "ivory", "lightgray", "lightblue"]))
+    page = Image.new("RGB", (height + 2 * margin, height + 2 * margin), paper)
+    pen = max(3, int(height * choose(st.floats(0.05, 0.15))))
+    return page, height, (choose(st.sampled_from([2, 3, 4, 5, 7])), margin, margin, height, pen, ink)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(drawing=drawings(), data=st.data())
+def test_inverting_padding_and_scaling_change_next_to_nothing(functions, drawing, data):
+    page, height, digit = drawing
+    functions.draw_digit(page, *digit)
+    prepared = functions.prepare_digit(page)
+    border = tuple(data.draw(st.integers(0, height)) for _ in range(4))
+    scale = data.draw(st.floats(0.5, 3))
+    for changed in (ImageOps.invert(page), ImageOps.expand(page, border, page.getpixel((0, 0))),
+                    page.resize((round(scale * page.width), round(scale * page.height)), Image.Resampling.BICUBIC)):
+        assert likeness_but_for_a_pixel(prepared, functions.prepare_digit(changed)) > 0.9
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 8, 16, 24])
