@@ -145,6 +145,7 @@ def test_refused_network_gives_the_substitute_and_a_notice(tmp_path):
     assert "Connection refused" in output
 
 
+@pytest.mark.slow
 def test_silent_network_gives_the_substitute_within_30_seconds(tmp_path, silent):
     output, seconds = load(tmp_path, https_proxy=f"http://127.0.0.1:{silent}")
     assert_substitute(output)

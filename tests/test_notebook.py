@@ -108,7 +108,7 @@ def test_every_other_figure_of_the_readme_is_in_the_notebooks_outputs(notebook):
 
 def test_the_committed_run_read_the_drawn_digits(notebook):
     (table,) = outputs(notebook, "elsewhere")
-    head, _, *rows = [line.strip("| ").split(" | ") for line in table.data["text/markdown"].splitlines()]
+    head, _, *rows = (line.strip("| ").split(" | ") for line in table.data["text/markdown"].splitlines())
     cnn = dict(zip(head, rows[-1]))
     assert rows[-1][0] == "CNN"
     assert int(re.search(r"\((\d+)\)", cnn["drawn, prepared (134)"])[1]) >= 132
