@@ -35,8 +35,8 @@ def check(seeds, environment):
             cwd=folder, env=os.environ | environment, capture_output=True, text=True)
     if pytest.returncode == 0:
         return ""
-    reasons = re.findall(r"^(?:AssertionError|\w*Error): .*|^.*mismatch .*", pytest.stdout, re.MULTILINE)
-    return "; ".join(reasons) or pytest.stdout[-500:]
+    reasons = re.findall(r"^\w*Error: .*|^.*mismatch .*", re.sub(r"\x1b\[[\d;]*m", "", pytest.stdout), re.MULTILINE)
+    return "; ".join(reasons) or " ".join(pytest.stdout[-500:].split())
 
 
 if __name__ == "__main__":

@@ -35,6 +35,20 @@ def test_half_a_file_never_replaces_a_whole_one(functions, tmp_path, monkeypatch
     assert (file.name, file.read_text()) == ("model.keras", "whole")
 
 
+def test_two_processes_may_save_the_same_file_at_once(functions, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(functions, "ARTIFACTS", tmp_path)
+
+    def write_while_another_process_does(file):
+        file.write_text("one")
+        with monkeypatch.context() as other_process:
+            other_process.setattr(os, "getpid", lambda: -1)
+            functions.save("model.keras", lambda file: file.write_text("other"))
+
+    functions.save("model.keras", write_while_another_process_does)
+    assert "NOT SAVED" not in capsys.readouterr().out
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model.keras", "one")]
+
+
 def test_a_folder_that_cannot_be_made_is_said(functions, tmp_path, monkeypatch, capsys):
     (tmp_path / "a file").touch()
     monkeypatch.setattr(functions, "ARTIFACTS", tmp_path / "a file" / "artifacts")
@@ -47,7 +61,7 @@ def start_run(folder, output, home, *prefix):
     """Start to run a copy of the notebook in a folder, on the substitute for MNIST: a process."""
     environment = {key: value for key, value in os.environ.items() if key not in ("MNIST_NPZ", "DRAWN_DIGITS")}
     environment |= {"https_proxy": "http://127.0.0.1:9", "HOME": str(home), "KERAS_HOME": str(home / "keras")}
-    for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):  # Jupyter itself cannot do without
+    for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):  # Jupyter needs these, and Matplotlib warns
         environment[name] = str(output.parent / f"{output.stem} {name}")
     return subprocess.Popen(
         [*prefix, sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook", "--log-level=ERROR",
@@ -91,7 +105,8 @@ def test_two_copies_may_run_in_one_folder_at_once(tmp_path):
     for run, output in zip(runs, outputs):
         _, errors = run.communicate()
         assert run.returncode == 0, errors
-        assert "claims hold on scikit-learn's digits." in said(output)
+        text = said(output)
+        assert "claims hold on scikit-learn's digits." in text and "NOT SAVED" not in text
     files = sorted(path.name for path in (tmp_path / "artifacts").iterdir())
     assert files == ["CNN.keras", "Flatten layer.keras", "Hidden layer.keras", "No hidden layer.keras", "results.json"]
     assert json.loads((tmp_path / "artifacts" / "results.json").read_text())["dataset"] == "scikit-learn's digits"

@@ -54,13 +54,13 @@ FAULTS = [
     Fault("test images leak into training", "prepare-code",
           {"(images_train /": "(np.concatenate([images_test[:50], images_train]) /",
            "split(labels_train,": "split(np.concatenate([labels_test[:50], labels_train]),"},
-          "images that come twice: 50"),
+          "images that are there twice: 50"),
     Fault("validation overlaps training", "prepare-code",
           {"x_train, x_valid = np.split((images_train / np.float32(255)).astype(\"float16\"), [-n_valid])":
            "x_train = (images_train / np.float32(255)).astype(\"float16\")\nx_valid = x_train[-n_valid:]",
            "y_train, y_valid = np.split(labels_train, [-n_valid])":
            "y_train, y_valid = labels_train, labels_train[-n_valid:]"},
-          "images that come twice: 119"),
+          "images that are there twice: 119"),
     Fault("a bad file is passed over", "read-mnist", {'raise problem("there is no such file")': "return None"},
           "test_bad_file_is_an_error", "tests/test_load_data.py -k bad_file"),
     Fault("the fall-back is taken silently", "load-data", {"print(f\"{line}": "str(f\"{line}"},
@@ -135,6 +135,8 @@ FAULTS = [
     # what is saved and claimed
     Fault("a file saved half", "save-file", {"write(unfinished)": "write(ARTIFACTS / name)"},
           "test_half", "tests/test_faults.py -k half"),
+    Fault("two runs save under one name", "save-file", {"{os.getpid()}-": ""},
+          "test_two_processes", "tests/test_faults.py -k processes"),
     Fault("a file reloaded that another run saved", "reload", {"f\"{name}.keras\" not in saved": "False",
           "ARTIFACTS / f\"{name}.keras\"": "ARTIFACTS / 'CNN.keras'"}, "No hidden layer: DIFFERENT logits"),
     Fault("an exception swallowed", "verdict", {"assert not failed, f": "if failed: print(f", "{'; '.join(failed)}\"":

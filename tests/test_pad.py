@@ -1,5 +1,7 @@
-"""The drawing pad in JupyterLab, in a real browser: draw a 7 with the mouse, and see 7."""
+"""The notebook in JupyterLab, in a real browser: all of its cells, and the pad, on which the mouse draws a 7."""
 
+import contextlib
+import json
 import re
 import shutil
 import socket
@@ -19,6 +21,53 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 SMALL_MODEL = 'runs = {"Hidden layer": [Run(keras.saving.load_model("small.keras"), {"val_loss": [0]}, 0, None, 0, 0)]}'
 
 
+@contextlib.contextmanager
+def jupyterlab(folder, monkeypatch):
+    """Start JupyterLab in a folder: the address under which the folder's files open."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name in ("config", "data", "runtime"):  # not the user's settings
+        monkeypatch.setenv(f"JUPYTER_{name.upper()}_DIR", str(folder / name))
+    settings = folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps({"windowingMode": "none"}))  # so that cells out of sight are in the page as well
+    monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(folder / "settings"))
+    with open(folder / "lab.log", "w") as log, subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
+             "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--LabApp.extension_manager=readonly"],
+            cwd=folder, stdout=log, stderr=log) as server:
+        try:
+            for _ in range(120):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=5).close()
+                    break
+                except OSError:
+                    time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}/lab/tree"
+        finally:
+            server.terminate()
+
+
+@contextlib.contextmanager
+def all_cells_run(address):
+    """Open a notebook in Chromium and choose Run All: the page, and the list of its errors."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(address)
+        page.get_by_text("| Idle").wait_for(timeout=60_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.locator("[data-command='runmenu:run-all']").click()
+        yield page, errors
+        browser.close()
+
+
 @pytest.fixture
 def lab(functions, tmp_path, monkeypatch):
     """The address of JupyterLab with pad.ipynb, which holds the pad's cells, their functions and a small model."""
@@ -35,25 +84,8 @@ def lab(functions, tmp_path, monkeypatch):
         cell.outputs, cell.execution_count = [], None
     nbformat.write(pad, tmp_path / "pad.ipynb")
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for folder in ("config", "data", "runtime"):  # not the user's settings
-        monkeypatch.setenv(f"JUPYTER_{folder.upper()}_DIR", str(tmp_path / folder))
-    with open(tmp_path / "lab.log", "w") as log, subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
-             "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--LabApp.extension_manager=readonly"],
-            cwd=tmp_path, stdout=log, stderr=log) as server:
-        try:
-            for _ in range(120):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/lab/tree/pad.ipynb"
-        finally:
-            server.terminate()
+    with jupyterlab(tmp_path, monkeypatch) as address:
+        yield f"{address}/pad.ipynb"
 
 
 def test_all_four_models_answer_within_50_ms(functions, monkeypatch):
@@ -69,17 +101,9 @@ def test_all_four_models_answer_within_50_ms(functions, monkeypatch):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        errors = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(lab)
-        page.get_by_text("| Idle").wait_for(timeout=60_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.locator("[data-command='runmenu:run-all']").click()
+    with all_cells_run(lab) as (page, errors):
         canvas = page.locator("canvas[style*=crosshair]")
         canvas.wait_for(timeout=120_000)
         canvas.scroll_into_view_if_needed()
@@ -97,7 +121,32 @@ def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
             expect(page.get_by_text("Draw a digit.", exact=True)).to_be_visible()
         page.keyboard.press("Control+s")
         expect(page.locator(".jp-mod-dirty")).to_have_count(0, timeout=30_000)
-        browser.close()
     (output,) = nbformat.read(tmp_path / "pad.ipynb", as_version=4).cells[-1].outputs
     assert "image/png" in output.data  # for where no kernel brings the pad to life
     assert not errors
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_run_all_cells_in_jupyterlab(tmp_path, monkeypatch):
+    from playwright.sync_api import expect
+
+    monkeypatch.delenv("MNIST_NPZ", raising=False)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, tmp_path / "notebook.ipynb")
+    with (jupyterlab(tmp_path, monkeypatch) as address,
+          all_cells_run(f"{address}/notebook.ipynb") as (page, errors)):
+        page.get_by_text("claims hold on scikit-learn's digits.").wait_for(timeout=300_000)
+        cells = page.locator(".jp-CodeCell")
+        curves = cells.filter(has_text=re.compile(r"^\S*plot_history\(\"")).locator(".jp-OutputArea-output img")
+        expect(curves).to_have_count(4)
+        expect(page.locator("table", has_text="test accuracy").filter(has_text="No hidden layer").first).to_be_visible()
+        expect(page.locator("canvas[style*=crosshair]")).to_be_visible()
+        for kind in ("stderr", "error"):
+            expect(page.locator(f"[data-mime-type='application/vnd.jupyter.{kind}']")).to_have_count(0)
+        assert not errors

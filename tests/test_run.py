@@ -18,6 +18,7 @@ from conftest import NOTEBOOK
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+pytestmark = pytest.mark.slow
 MODELS = {"No hidden layer": 7850, "Hidden layer": 79510, "Flatten layer": 79510, "CNN": 159338}
 TECHNIQUES = ("try-technique", "outputs-fit", "recipe-fit", "layers-fit", "shifts-fit", "usual-cnn-fit")
 
@@ -135,7 +136,6 @@ def test_saved_models_load_in_a_plain_keras(run):
     assert output.splitlines()[-1] == str(list(MODELS.values()))
 
 
-@pytest.mark.slow
 def test_running_the_cells_again_gives_the_same_results(run):
     folder, client, first = run
     run_all(client, without=TECHNIQUES)
@@ -203,7 +203,6 @@ def test_a_full_disk_costs_a_file_and_nothing_else(run):
     test_nothing_on_stderr(run)
 
 
-@pytest.mark.slow
 def test_interrupted_training_can_be_run_again(run):
     folder, client, first = run
     cells = {cell.id: (cell, index) for index, cell in enumerate(client.nb.cells) if cell.cell_type == "code"}
