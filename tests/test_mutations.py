@@ -20,8 +20,9 @@ from conftest import NOTEBOOK, PROJECT
 from nbval.plugin import IPyNbFile, NbCellError, coalesce_streams
 
 pytestmark = pytest.mark.slow
-UNCONCERNED = {  # the techniques, half of a run's time
-    "try-technique", "outputs-fit", "recipe-fit", "layers-fit", "shifts-fit", "usual-cnn-fit"}
+UNCONCERNED = {  # the techniques, half of a run's time, and figures on which nothing else depends
+    "try-technique", "outputs-fit", "recipe-fit", "layers-fit", "shifts-fit", "usual-cnn-fit",
+    "look-figure", "one-cycle-figure", "cnn-filters", "frequent-figure", "techniques-figure", "examples-figure", "pad"}
 
 
 @dataclass
