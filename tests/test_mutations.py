@@ -199,7 +199,8 @@ def test_a_run_notices(fault, cells, record_property):
             cells[name].cell.source = sources[name]
     found = re.search(fault.noticed, said, re.DOTALL)
     assert found, said[-3000:]
-    record_property("noticed by", f"cell {said.split(':')[0]}: {' '.join(found[0].split())[-80:]}")
+    words = " ".join(re.sub(r"<.*?>|[─┼│├┤]+", " ", found[0]).split())
+    record_property("noticed by", f"cell {said.split(':')[0]}: {words[-80:]}")
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.tests], ids=lambda fault: fault.name)
