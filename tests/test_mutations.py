@@ -129,7 +129,7 @@ FAULTS = [
           {"[max(1, round(longest * length / max(values.shape))) for length in reversed(values.shape)]":
            "[longest, longest]"}, "test_prepared_as_mnist_was", "tests/test_own_digits.py -k mnist_was"),
     Fault("a blank picture is read", "find-ink", {"if contrast < 0.1:": "if contrast < 0:"},
-          "test_", "tests/test_own_digits.py -k bad"),
+          "test_bad_input_is_named", "tests/test_own_digits.py -k bad"),
     # what is saved and claimed
     Fault("a file saved half", "save-file", {"write(unfinished)": "write(ARTIFACTS / name)"},
           "test_half", "tests/test_faults.py -k half"),
