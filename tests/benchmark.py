@@ -120,7 +120,7 @@ def ours():
 def mean_over_seeds(notebook, build, epochs, seeds, **how):
     """Mean accuracy and seconds of a CNN trained with so many seeds by the notebook's recipe for so many epochs."""
     notebook.epochs = epochs
-    runs = [notebook.train(build, seed, **how) for seed in range(seeds)]
+    runs = [notebook.train(build, seed, notebook.data, **how) for seed in range(seeds)]
     return {"CNN, %": 100 * statistics.mean(run.test_accuracy for run in runs),
             "training of a CNN, s": statistics.mean(run.seconds for run in runs)}
 
@@ -175,7 +175,8 @@ def growth():
             np.savez(os.environ["MNIST_NPZ"], **arrays | fewer)
             notebook = prepared()
             builds = (notebook.no_hidden_layer, notebook.hidden_layer, notebook.flatten_layer, notebook.cnn)
-            figures[f"training on {images:,}, s"] = sum(notebook.train(build, 0).seconds for build in builds)
+            figures[f"training on {images:,}, s"] = sum(
+                notebook.train(build, 0, notebook.data).seconds for build in builds)
     return figures
 
 

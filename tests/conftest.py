@@ -26,6 +26,13 @@ def load_functions(*more):
     return module
 
 
+def without_mnist(patch, folder):
+    """For a pytest.MonkeyPatch: let the notebook find no file of MNIST, no cached one, and a network that refuses."""
+    patch.delenv("MNIST_NPZ", raising=False)
+    patch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
+    patch.setenv("KERAS_HOME", str(folder / "keras"))
+
+
 @pytest.fixture(scope="session")
 def notebook():
     """The notebook as committed, a NotebookNode."""

@@ -92,7 +92,7 @@ def test_where_nothing_can_be_written_the_run_finishes_and_says_what_it_could_no
     files = [*(f"{name}.keras" for name in ("No hidden layer", "Hidden layer", "Flatten layer", "CNN")), "results.json"]
     assert re.findall(r"^NOT SAVED: (.*?)\. .*Permission denied", text, re.MULTILINE) == files
     assert text.count("not saved, so not reloaded") == 4
-    assert "unchecked: that reloaded models give the same logits: none could be saved" in text
+    assert "skipped: that reloaded models give the same logits: none could be saved" in text
     assert "claims hold on scikit-learn's digits." in text
     assert [path.name for path in folder.iterdir()] == [NOTEBOOK.name] and not list(home.iterdir())
 

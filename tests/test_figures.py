@@ -1,5 +1,7 @@
 """What the figures and tables show, on made-up runs whose right picture is known."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ def shown(functions, monkeypatch):
     def run(shift, logits):
         history = {"accuracy": [0.5 + shift, 0.7 + shift], "val_accuracy": [0.6 + shift, 0.8 + shift],
                    "loss": [1.5 - shift, 1.2 - shift], "val_loss": [1.4 - shift, 1.1 - shift]}
-        return functions.Run("a model", history, 1, logits, 1 + shift, 0.9 - shift)
+        return functions.Run(0, history, 1, [], logits, 1 + shift, 0.9 - shift)
 
     figures = []
     monkeypatch.setattr(functions, "show", figures.append)
@@ -19,7 +21,7 @@ def shown(functions, monkeypatch):
     monkeypatch.setattr(functions, "y_test", np.array([3, 3, 3, 5]), raising=False)
     logits = [np.log(np.full((4, 10), 0.2 / 9) + np.eye(10)[answers] * (0.8 - 0.2 / 9))
               for answers in ([3, 5, 5, 5], [3, 3, 5, 8])]
-    monkeypatch.setattr(functions, "runs", functions.Runs({"CNN": [run(0, logits[0]), run(0.1, logits[1])]}))
+    monkeypatch.setattr(functions, "runs", functions.Trained({"CNN": [run(0, logits[0]), run(0.1, logits[1])]}))
     return functions, figures
 
 
@@ -55,7 +57,19 @@ def test_the_best_run_is_chosen_by_validation_loss(shown):
 
 def test_spread(shown):
     functions, _ = shown
+    assert functions.spread([0.9712], ".1%") == "97.1%"
     assert functions.spread([0.97, 0.99, 0.98], ".1%") == "98.0% (97.0% to 99.0%)"
+
+
+def test_spread_of_ten_seeds_or_more_is_a_confidence_interval(shown):
+    """Of the intervals for the means of 2,000 samples, 95 in 100 hold the true mean."""
+    functions, _ = shown
+    assert functions.spread([5.0] * 12, ".2f") == "5.00 (5.00 to 5.00)"
+    held = 0
+    for sample in np.random.default_rng(0).normal(7, 2, (2000, 10)):
+        low, high = re.search(r"\((.*) to (.*)\)", functions.spread(list(sample), ".9f")).groups()
+        held += float(low) < 7 < float(high)
+    assert 0.93 < held / 2000 < 0.97
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")  # for the digits that were not shown

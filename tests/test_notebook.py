@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import NOTEBOOK, PROJECT
 from PIL import Image
+from update_readme import interval, thirty_seeds
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 BENCHMARK = (PROJECT / "tests" / "benchmark.md").read_text(encoding="utf-8")
@@ -126,7 +127,7 @@ def test_readmes_insights_are_claims_that_held(notebook):
 
 def test_a_claim_that_fails_stops_the_last_cell(notebook, capsys):
     verdict = notebook.cells[-1].source
-    names = {"unchecked": ["this"], "DATASET": "MNIST"}
+    names = {"skipped": ["this"], "DATASET": "MNIST"}
     exec(verdict, names | {"claims": {"one": True, "another": True}})
     assert capsys.readouterr().out.endswith("All 2 claims hold on MNIST.\n")
     with pytest.raises(AssertionError, match="these claims of the text do not hold: another; a third"):
@@ -144,6 +145,24 @@ def test_benchmark_is_of_this_notebook(notebook):
     (table,) = outputs(notebook, "comparison-table")
     committed = re.findall(r"([\d.]+)% \(", table.data["text/markdown"])
     assert [float(one) for one in row.split(", ")] == pytest.approx([float(one) for one in committed], abs=0.1)
+
+
+def test_what_is_said_of_thirty_seeds_was_measured(notebook):
+    """Means and confidence intervals, in the README and in the notebook's text; what each group of three says."""
+    models, changes = thirty_seeds()
+    measured = {"{:.2f} ± {:.2f}".format(*interval(accuracies)) for accuracies in models.values()}
+    measured |= {"{:+.2f} ± {:.2f}".format(*interval(change)) for change in changes.values()}
+    text = README + "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    said = re.findall(r"[-+]?\d+\.\d+ ± \d+\.\d+", text)
+    assert len(said) >= 6
+    assert not [figure for figure in said if not {figure, f"+{figure}"} & measured]
+    assert f"the mean of 30 seeds is {models['CNN'].mean():.2f} %" in text.replace("\n  ", " ")
+    groups = {name: change.reshape(10, 3).mean(axis=1) for name, change in changes.items()}
+    assert max(groups["dropout"]) < 0 < min(groups["random shifts"])
+    assert f"promise a gain of {groups['three hidden layers'][0]:.2f} points" in text
+    assert abs(interval(changes["three hidden layers"])[0]) < interval(changes["three hidden layers"])[1]
+    assert sum(groups["batch normalisation"] > 0) == 1
+    assert all(0.185 < np.ptp(accuracies) < 0.4 for accuracies in models.values())  # as the figure's title says
 
 
 @pytest.mark.parametrize("text", ["README", "notebook"])

@@ -13,12 +13,12 @@ import urllib.request
 import nbformat
 import numpy as np
 import pytest
-from conftest import NOTEBOOK
+from conftest import NOTEBOOK, without_mnist
 from PIL import Image
 from sklearn.datasets import load_digits
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SMALL_MODEL = 'runs = {"Hidden layer": [Run(keras.saving.load_model("small.keras"), {"val_loss": [0]}, 0, None, 0, 0)]}'
+SMALL_MODEL = 'models = {"Hidden layer": keras.saving.load_model("small.keras")}'
 
 
 @contextlib.contextmanager
@@ -73,9 +73,11 @@ def lab(functions, tmp_path, monkeypatch):
     """The address of JupyterLab with pad.ipynb, which holds the pad's cells, their functions and a small model."""
     digits = load_digits()
     x, y = np.stack([functions.prepare_digit(image) for image in digits.images]), digits.target
-    vars(functions).update(x_train=x[:1500], y_train=y[:1500], x_valid=x[1500:], y_valid=y[1500:],
-                           x_test=x[1500:], y_test=y[1500:], epochs=10)
-    functions.train(functions.hidden_layer, seed=0).model.save(tmp_path / "small.keras")
+    rest = x[1500:], y[1500:]
+    data = {"training": (x[:1500], y[:1500]), "validation": rest, "test": rest}
+    model = functions.hidden_layer()
+    model.set_weights(functions.train(functions.hidden_layer, 0, data, n_epochs=10).weights)
+    model.save(tmp_path / "small.keras")
     pad = nbformat.read(NOTEBOOK, as_version=4)
     pad.cells = [cell for cell in pad.cells if cell.id == "pad"
                  or {"parameters", "definitions"} & set(cell.metadata.get("tags", []))]
@@ -90,12 +92,12 @@ def lab(functions, tmp_path, monkeypatch):
 
 def test_all_four_models_answer_within_50_ms(functions, monkeypatch):
     builds = functions.no_hidden_layer, functions.hidden_layer, functions.flatten_layer, functions.cnn
-    runs = {build.__name__: [functions.Run(build(), {"val_loss": [0]}, 0, None, 0, 0)] for build in builds}
-    monkeypatch.setattr(functions, "runs", runs)
+    models = {build.__name__: build() for build in builds}
+    monkeypatch.setattr(functions, "models", models)
     drawing = Image.new("RGB", (280, 280), "white")
     functions.draw_digit(drawing, 7, left=60, top=40, height=200, width=16, ink="black")
     answers = [functions.answers_table(drawing) for _ in range(30)]
-    assert all(f"<td>{name}</td>" in answers[0] for name in runs)
+    assert all(f"<td>{name}</td>" in answers[0] for name in models)
     assert min(int(re.search(r"all in (\d+) ms", answer)[1]) for answer in answers) <= 50
 
 
@@ -131,9 +133,7 @@ def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
 def test_run_all_cells_in_jupyterlab(tmp_path, monkeypatch):
     from playwright.sync_api import expect
 
-    monkeypatch.delenv("MNIST_NPZ", raising=False)
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    without_mnist(monkeypatch, tmp_path)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
