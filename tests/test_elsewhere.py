@@ -67,7 +67,8 @@ def test_papermill_sets_one_seed_and_two_epochs(tmp_path, monkeypatch):
     ({"SEEDS": "0 1 2"}, "SEEDS should be"),
     ({"EPOCHS": 0}, "EPOCHS should be a whole number above 0, not 0"),
     ({"BATCH_SIZE": 12.5}, "BATCH_SIZE should be a whole number above 0, not 12.5"),
-    ({"LEARNING_RATE": 0}, "LEARNING_RATE should lie between 0 and 1, and is 0"),
+    ({"LEARNING_RATE": 0}, "LEARNING_RATE should be a number between 0 and 1, not 0"),
+    ({"LEARNING_RATE": "0,01"}, "LEARNING_RATE should be a number between 0 and 1, not '0,01'"),
 ])
 def test_settings_that_make_no_sense_are_named(notebook, settings, message):
     cells = {cell.id: cell.source for cell in notebook.cells}
@@ -89,7 +90,7 @@ def test_two_devices_share_the_training(tmp_path, monkeypatch):
         "tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],\n"
         "                                           2 * [tf.config.LogicalDeviceConfiguration()])"))
     nbformat.write(notebook, tmp_path / "two.ipynb")
-    said, _ = papermill(tmp_path / "out.ipynb", notebook=tmp_path / "two.ipynb")
+    said, _ = papermill(tmp_path / "out.ipynb", "-p", "SEEDS", "[0, 1]", notebook=tmp_path / "two.ipynb")
     assert said["used"].strip() == "2"
     assert re.search(r"^All \d+ claims hold", said["verdict"], re.MULTILINE)
 
@@ -101,15 +102,24 @@ def dask_cluster(folder):
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     programs = {"scheduler": ["scheduler", "--host", address, "--dashboard-address", "127.0.0.1:0"]}
-    programs |= {name: ["worker", address, "--nthreads", "1", "--name", name] for name in ("one", "two")}
+    programs |= {name: ["worker", address, "--nthreads", "1", "--memory-limit", "0", "--name", name]
+                 for name in ("one", "two")}
     with contextlib.ExitStack() as stack:
         for name, program in programs.items():
-            log = stack.enter_context(open(folder / f"{name}.log", "w"))
-            process = stack.enter_context(subprocess.Popen(
-                [sys.executable, "-m", "dask", *program], cwd=folder, stdout=log, stderr=log,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"}))
-            stack.callback(process.terminate)
+            stack.enter_context(in_background(folder, name, "dask", *program))
         yield address
+
+
+@contextlib.contextmanager
+def in_background(folder, name, *program):
+    """A Python module that runs in a folder, until it ends or is no longer needed, and writes NAME.out and NAME.err."""
+    with (open(folder / f"{name}.out", "w") as out, open(folder / f"{name}.err", "w") as err,
+          subprocess.Popen([sys.executable, "-m", *program], cwd=folder, stdout=out, stderr=err,
+                           env=os.environ | {"PYTHONUNBUFFERED": "1"}) as process):
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 @pytest.mark.slow
@@ -118,25 +128,25 @@ def test_a_worker_of_a_cluster_dies_and_no_finished_run_is_lost(tmp_path, monkey
     without_mnist(monkeypatch, tmp_path)
     with dask_cluster(tmp_path) as address, distributed.Client(address) as client:
         client.wait_for_workers(2, timeout=60)
-        with subprocess.Popen([sys.executable, "-m", "papermill", "--no-progress-bar", NOTEBOOK, "out.ipynb",
-                               "-p", "SCHEDULER", address], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
-            log = tmp_path / "one.log"
+        (one,) = (at for at, worker in client.scheduler_info()["workers"].items() if worker["id"] == "one")
+        pid = client.run(os.getpid, workers=[one])[one]
+        with in_background(tmp_path, "run", "papermill", "--no-progress-bar", str(NOTEBOOK), "out.ipynb",
+                           "-p", "SCHEDULER", address) as run:
+            log = tmp_path / "one.out"
             while not re.search(r"(?s)(test accuracy.*){4}■□+[^\n]*\n$", log.read_text()):  # in the middle of its fifth
-                assert run.poll() is None, run.stderr.read()
+                assert run.poll() is None, (tmp_path / "run.err").read_text()
                 time.sleep(0.01)
-            (one,) = (at for at, worker in client.scheduler_info()["workers"].items() if worker["id"] == "one")
-            os.kill(client.run(os.getpid, workers=[one])[one], signal.SIGKILL)
-            _, errors = run.communicate()
-            assert run.returncode == 0, errors
+            os.kill(pid, signal.SIGKILL)
+            assert run.wait() == 0, (tmp_path / "run.err").read_text()
     cells = {cell.id: "".join(output.get("text", "") for output in cell.outputs)
              for cell in nbformat.read(tmp_path / "out.ipynb", as_version=4).cells if cell.cell_type == "code"}
     assert cells["cluster"].startswith(f"2 workers at {address}")
     assert re.search(r"^All \d+ claims hold", cells["verdict"], re.MULTILINE)
-    assert "skipped: what it says about equal answers and about time" in cells["verdict"]
+    assert "skipped: what the text says about equal answers and about time" in cells["verdict"]
     results = json.loads((tmp_path / "artifacts/results.json").read_text())
     trained = [*results["models"].values(), *results["techniques"].values()]
     runs = sum(len(model["test_accuracy"]) for model in trained)
-    logs = [(tmp_path / f"{name}.log").read_text() for name in ("one", "two")]
+    logs = [(tmp_path / f"{name}.out").read_text() for name in ("one", "two")]
     begun = [len(re.findall(r"^seed \d+$", log, re.MULTILINE)) for log in logs]
     ended = [log.count("test accuracy") for log in logs]
     assert sum(ended) == runs and sum(begun) == runs + 1  # only the one that was interrupted was begun again
@@ -158,7 +168,7 @@ def test_workers_that_train_two_models_at_a_time_are_refused(notebook):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info > (3, 13), reason="TensorFlow 2.19 is for Python 3.9 to 3.12")
 def test_alone_in_colab(tmp_path, monkeypatch):
-    """Colab's versions and no other package, the notebook alone in a folder, and a module google.colab."""
+    """Versions as Colab had them in 2025, no other package, the notebook alone in a folder, a module google.colab."""
     python = tmp_path / "venv" / "bin" / "python"
     (tmp_path / "colab.txt").write_text(COLAB)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
@@ -179,7 +189,7 @@ def test_alone_in_colab(tmp_path, monkeypatch):
     alone = tmp_path / "content"
     alone.mkdir()
 
-    said, _ = papermill(alone / "out.ipynb", "-k", "colab")
+    said, _ = papermill(alone / "out.ipynb", "-p", "SEEDS", "[0, 1]", "-k", "colab")
     assert "TensorFlow 2.19.0, Keras 3.10.0, NumPy 2.0.2" in said["versions"]
     assert re.search(r"^All \d+ claims hold", said["verdict"], re.MULTILINE)
     assert "install-anywidget" not in said and "pip install" not in said["pad"]
