@@ -182,7 +182,7 @@ def test_a_full_disk_costs_a_file_and_nothing_else(run):
     cells = {cell.id: (cell, index) for index, cell in enumerate(client.nb.cells)}
     before = {path.name: path.read_bytes() for path in (folder / "artifacts").iterdir()}
     limit = ("import resource\nunlimited = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
-             "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, unlimited[1]))")
+             "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, unlimited[1]))")
     client.execute_cell(nbformat.v4.new_code_cell(limit), 0)
     try:
         client.execute_cell(*cells["no-hidden-fit"])
