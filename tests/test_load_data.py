@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import without_mnist
 
 
 def arrays(**changes):
@@ -172,13 +173,11 @@ def test_many_addresses_that_drop_everything_give_the_substitute_within_30_secon
 
 @pytest.mark.parametrize("make", [make_text, make_truncated, make_single_array], ids=lambda make: make.__name__[5:])
 def test_a_damaged_or_foreign_file_in_the_cache_is_not_deleted(functions, tmp_path, monkeypatch, capsys, make):
-    cached = tmp_path / "datasets" / "mnist.npz"
-    cached.parent.mkdir()
+    cached = tmp_path / "keras" / "datasets" / "mnist.npz"
+    cached.parent.mkdir(parents=True)
     make(cached)
     before = cached.read_bytes()
-    for name, value in {"KERAS_HOME": str(tmp_path), "https_proxy": REFUSED}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("MNIST_NPZ", raising=False)
+    without_mnist(monkeypatch, tmp_path)
     dataset, _, _ = functions.load_data()
     assert dataset == "scikit-learn's digits" and "THIS IS NOT MNIST" in capsys.readouterr().out
     assert [path.name for path in cached.parent.iterdir()] == ["mnist.npz"] and cached.read_bytes() == before
