@@ -53,7 +53,7 @@ def stock():
         model = notebook.keras.Sequential([*beginning, layers.Dense(10, activation="sigmoid")])
         model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         start = time.perf_counter()
-        model.fit(notebook.shape_for(model, x_train), notebook.labels_train, epochs=epochs, verbose=0)
+        model.fit(x_train.reshape(-1, *model.input_shape[1:]), notebook.labels_train, epochs=epochs, verbose=0)
         figures["training, s"] += time.perf_counter() - start
         figures[f"{name}, %"] = 100 * test_accuracy(notebook, model)
     return figures
@@ -119,8 +119,7 @@ def ours():
 
 def mean_over_seeds(notebook, build, epochs, seeds, **how):
     """Mean accuracy and seconds of a CNN trained with so many seeds by the notebook's recipe for so many epochs."""
-    notebook.epochs = epochs
-    runs = [notebook.train(build, seed, notebook.data, **how) for seed in range(seeds)]
+    runs = [notebook.train(build, seed, n_epochs=epochs, **how) for seed in range(seeds)]
     return {"CNN, %": 100 * statistics.mean(run.test_accuracy for run in runs),
             "training of a CNN, s": statistics.mean(run.seconds for run in runs)}
 
@@ -137,7 +136,7 @@ def sprint():
             layers.Conv2D(64, 5, use_bias=False), layers.BatchNormalization(momentum=0.9), layers.ReLU(),
             layers.Flatten(),
             layers.Dense(128, use_bias=False), layers.BatchNormalization(momentum=0.9), layers.ReLU(),
-            layers.Dense(10),
+            layers.Dense(10, activation="softmax"),
         ])
 
     return mean_over_seeds(notebook, quick_cnn, epochs=1, seeds=5)
@@ -155,10 +154,10 @@ def shifts():
             layers.Conv2D(64, 5, use_bias=False), layers.MaxPooling2D(), layers.BatchNormalization(), layers.ReLU(),
             layers.Flatten(), layers.Dropout(0.3),
             layers.Dense(256, use_bias=False), layers.BatchNormalization(), layers.ReLU(), layers.Dropout(0.3),
-            layers.Dense(10),
+            layers.Dense(10, activation="softmax"),
         ])
 
-    return mean_over_seeds(notebook, large_cnn, epochs=10, seeds=3, batches=notebook.shifted_batches)
+    return mean_over_seeds(notebook, large_cnn, epochs=10, seeds=3, augment=notebook.shift)
 
 
 def growth():
@@ -176,7 +175,7 @@ def growth():
             notebook = prepared()
             builds = (notebook.no_hidden_layer, notebook.hidden_layer, notebook.flatten_layer, notebook.cnn)
             figures[f"training on {images:,}, s"] = sum(
-                notebook.train(build, 0, notebook.data).seconds for build in builds)
+                notebook.train(build, 0).seconds for build in builds)
     return figures
 
 

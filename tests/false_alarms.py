@@ -31,6 +31,7 @@ def check(seeds, environment):
         nbformat.write(notebook, Path(folder) / NOTEBOOK.name)
         pytest = subprocess.run(
             [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=1800",
+             f"--nbval-sanitize-with={Path(__file__).parent / 'sanitize.cfg'}",
              "-p", "no:cacheprovider", "--color=no", NOTEBOOK.name],
             cwd=folder, env=os.environ | environment, capture_output=True, text=True)
     if pytest.returncode == 0:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,196 +18,191 @@ from conftest import without_mnist
 
 def arrays(**changes):
     """A tiny dataset laid out like MNIST's file, with some of its arrays replaced."""
-    images = np.arange(4 * 28 * 28).reshape(4, 28, 28).astype("uint8")
-    labels = np.array([0, 9, 5, 5], dtype="uint8")
-    return {"x_train": images, "y_train": labels, "x_test": 255 - images[:3], "y_test": labels[:3]} | changes
+    images = np.arange(5 * 28 * 28).reshape(5, 28, 28).astype("uint8")
+    return {"x_train": images[:4], "y_train": np.array([0, 9, 5, 5], "uint8"),
+            "x_test": 255 - images, "y_test": np.array([7, 2, 1, 0, 4], "uint8")} | changes
 
 
-def without(name):
-    return {key: value for key, value in arrays().items() if key != name}
+@pytest.fixture
+def cached(monkeypatch, tmp_path):
+    """Where Keras would keep MNIST: no such file yet, no other one, and no network."""
+    without_mnist(monkeypatch, tmp_path)
+    path = tmp_path / "keras" / "datasets" / "mnist.npz"
+    path.parent.mkdir(parents=True)
+    return path
 
 
-def test_good_file_is_read_as_it_is(functions, tmp_path, monkeypatch):
-    path = tmp_path / "mnist.npz"
+@pytest.mark.parametrize("named", [True, False])
+def test_good_file_is_read_as_it_is(functions, cached, monkeypatch, tmp_path, named):
+    path = tmp_path / "mine.npz" if named else cached
     np.savez_compressed(path, **arrays())
-    monkeypatch.setenv("MNIST_NPZ", str(path))
-    dataset, (images_train, labels_train), (images_test, labels_test) = functions.load_data()
+    if named:
+        monkeypatch.setenv("MNIST_NPZ", str(path))
+        cached.write_text("not looked at")
+    dataset, train, test = functions.load_data()
     assert dataset == "MNIST"
-    loaded = {"x_train": images_train, "y_train": labels_train, "x_test": images_test, "y_test": labels_test}
-    for name, array in arrays().items():
-        np.testing.assert_array_equal(loaded[name], array)
+    for loaded, array in zip([*train, *test], arrays().values(), strict=True):
+        np.testing.assert_array_equal(loaded, array)
 
 
 BAD_ARRAYS = {
-    "array missing": (without("y_test"), "damaged or no MNIST file"),
+    "array missing": ({name: array for name, array in arrays().items() if name != "y_test"}, "y_test"),
     "images of another size": (arrays(x_train=np.zeros((4, 32, 32), "uint8")), r"\(4, 32, 32\)"),
-    "colour images": (arrays(x_test=np.zeros((3, 28, 28, 3), "uint8")), r"\(3, 28, 28, 3\)"),
-    "no images": (arrays(x_test=np.zeros((0, 28, 28), "uint8"), y_test=np.zeros(0, "uint8")), r"\(0, 28, 28\)"),
+    "colour images": (arrays(x_test=np.zeros((5, 28, 28, 3), "uint8")), r"\(5, 28, 28, 3\)"),
+    "no images": (arrays(x_test=np.zeros((0, 28, 28), "uint8"), y_test=np.zeros(0, "uint8")), "labels"),
     "images normalised already": (arrays(x_train=np.zeros((4, 28, 28), "float32")), "float32"),
     "labels not whole": (arrays(y_train=np.array([0.0, 1.5, 2.0, 3.0])), "float64"),
-    "fewer labels than images": (arrays(y_test=np.array([1, 2], "uint8")), r"\(2,\)"),
+    "fewer labels than images": (arrays(y_test=np.array([7, 2], "uint8")), r"\(2,\)"),
     "one-hot labels": (arrays(y_train=np.eye(4, 10, dtype="uint8")), r"\(4, 10\)"),
-    "label 10": (arrays(y_train=np.array([0, 1, 2, 10], "uint8")), "from 0 to 10 instead"),
-    "label -1": (arrays(y_test=np.array([0, 1, -1])), "from -1 to 1 instead"),
-    "pickled objects": (arrays(y_train=np.array([0, 1, 2, None], dtype=object)), "damaged or no MNIST file"),
+    "label 10": (arrays(y_train=np.array([0, 1, 2, 10], "uint8")), "from 0 to 10"),
+    "label -1": (arrays(y_test=np.array([7, 2, 1, 0, -1])), "from -1 to 7"),
+    "Fashion-MNIST": (arrays(y_test=np.array([9, 2, 1, 1, 6], "uint8")), "another dataset"),
+    "pickled objects": (arrays(y_train=np.array([0, 1, 2, None], dtype=object)), "allow_pickle"),
 }
 
 
 @pytest.mark.parametrize("fault", BAD_ARRAYS)
 def test_bad_arrays_are_an_error(functions, tmp_path, monkeypatch, fault):
-    content, named = BAD_ARRAYS[fault]
+    content, said = BAD_ARRAYS[fault]
     path = tmp_path / "mnist.npz"
     np.savez(path, **content)
     monkeypatch.setenv("MNIST_NPZ", str(path))
-    with pytest.raises(ValueError, match=named) as caught:
+    with pytest.raises(ValueError, match=said) as caught:
         functions.load_data()
-    assert str(path) in str(caught.value) and "unset MNIST_NPZ" in str(caught.value)
+    assert str(path) in str(caught.value) and "MNIST_NPZ" in str(caught.value)
 
 
-def make_missing(path):
-    pass
+def saved(path, **content):
+    np.savez(path, **content)
+    return path.read_bytes()
 
 
-def make_folder(path):
-    path.mkdir()
+BAD_FILES = {
+    "missing": lambda path: None,
+    "folder": Path.mkdir,
+    "empty": Path.touch,
+    "text": lambda path: path.write_text("<html>404 Not Found</html>"),
+    "truncated": lambda path: path.write_bytes(saved(path, **arrays())[:-200]),
+    "damaged": lambda path: path.write_bytes(saved(path, **arrays())[:1000] + saved(path, **arrays())[1001:]),
+    "Fashion-MNIST": lambda path: saved(path, **arrays(y_test=np.array([9, 2, 1, 1, 6], "uint8"))),
+}
 
 
-def make_empty(path):
-    path.touch()
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_bad_file_is_an_error_and_stays(functions, cached, monkeypatch, kind):
+    BAD_FILES[kind](cached)
+    before = cached.read_bytes() if cached.is_file() else None
+    for name in [str(cached), ""] if before is not None else [str(cached)]:
+        monkeypatch.setenv("MNIST_NPZ", name)
+        with pytest.raises(ValueError) as caught:
+            functions.load_data()
+        assert str(cached) in str(caught.value) and "MNIST_NPZ" in str(caught.value)
+    if before is not None:
+        assert list(cached.parent.iterdir()) == [cached] and cached.read_bytes() == before
 
 
-def make_text(path):
-    path.write_text("<html>404 Not Found</html>")
+def assert_sample(functions, capsys, reason):
+    """Without MNIST and its network, load_data returns 5,000 of MNIST's images and says so."""
+    dataset, train, test = functions.load_data()
+    said = capsys.readouterr().out
+    assert "ONLY 5,000 OF MNIST" in said and reason in said and "set MNIST_NPZ" in said
+    assert dataset == "5,000 of MNIST"
+    for (images, labels), n in ((train, 4000), (test, 1000)):
+        assert images.shape == (n, 28, 28) and images.dtype == np.uint8
+        assert (images.min(), images.max()) == (0, 255)
+        assert labels.shape == (n,) and set(labels) == set(range(10))
+    assert socket.getdefaulttimeout() is None
+    return [*train, *test]
 
 
-def make_truncated(path):
-    np.savez_compressed(path, **arrays())
-    path.write_bytes(path.read_bytes()[:-200])
+def test_without_a_network_a_notice_and_the_same_sample_each_time(functions, cached, capsys):
+    for one, again in zip(*(assert_sample(functions, capsys, "Connection refused") for _ in range(2))):
+        np.testing.assert_array_equal(one, again)
 
 
-def make_damaged(path):
-    np.savez(path, **arrays())
-    content = bytearray(path.read_bytes())
-    content[1000] ^= 255
-    path.write_bytes(content)
-
-
-def make_single_array(path):
-    with path.open("wb") as file:
-        np.save(file, arrays()["x_train"])
-
-
-@pytest.mark.parametrize("make", [make_missing, make_folder, make_empty, make_text, make_truncated, make_damaged,
-                                  make_single_array], ids=lambda make: make.__name__[5:])
-def test_bad_file_is_an_error(functions, tmp_path, monkeypatch, make):
-    path = tmp_path / "mnist.npz"
-    make(path)
-    monkeypatch.setenv("MNIST_NPZ", str(path))
-    with pytest.raises(ValueError, match="no such file|damaged or no MNIST file") as caught:
-        functions.load_data()
-    assert str(path) in str(caught.value) and "unset MNIST_NPZ" in str(caught.value)
-
-
-def load(home, prelude="", **environment):
-    """What load_data prints in a process of its own, with Keras' cache in home; and the seconds until its notice."""
-    program = ("import time\n"
-               "from conftest import load_functions\n"
-               f"functions = load_functions()\n{prelude}\nstart = time.monotonic()\n"
-               "dataset, train, test = functions.load_data()\n"
-               "print(time.monotonic() - start)\n"
-               "print(dataset, *train[0].shape, *test[0].shape, train[0].dtype, train[0].min(), train[0].max())\n"
-               "import os; os._exit(0)\n")  # without waiting for what still waits for the network
-    kept = {key: value for key, value in os.environ.items()
-            if key != "MNIST_NPZ" and not key.lower().endswith("_proxy")}
-    output = subprocess.run([sys.executable, "-u", "-c", program], cwd=Path(__file__).parent, check=True,
-                            env=kept | {"KERAS_HOME": str(home)} | environment, capture_output=True, text=True).stdout
-    return output, float(output.splitlines()[-2])
-
-
-def assert_substitute(output):
-    assert "THIS IS NOT MNIST" in output
-    assert output.splitlines()[-1] == "scikit-learn's digits 1437 28 28 360 28 28 uint8 0 255"
-
-
-REFUSED = "http://127.0.0.1:9"  # nothing listens there
-
-
-@pytest.fixture
-def silent():
-    """The port of a server that takes a connection and never answers, and no second connection."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(0)
-        yield server.getsockname()[1]
-
-
-def test_refused_network_gives_the_substitute_and_a_notice(tmp_path):
-    output, _ = load(tmp_path, https_proxy=REFUSED)
-    assert_substitute(output)
-    assert "Connection refused" in output
-
-
-@pytest.mark.slow
-def test_silent_network_gives_the_substitute_within_30_seconds(tmp_path, silent):
-    output, seconds = load(tmp_path, https_proxy=f"http://127.0.0.1:{silent}")
-    assert_substitute(output)
-    assert seconds < 30
-
-
-@pytest.mark.slow
-def test_silent_name_server_gives_the_substitute_within_30_seconds(tmp_path):
-    output, seconds = load(tmp_path, "import socket\nsocket.getaddrinfo = lambda *question, **more: time.sleep(100)")
-    assert_substitute(output)
-    assert seconds < 30
-
-
-@pytest.mark.slow
-def test_many_addresses_that_drop_everything_give_the_substitute_within_30_seconds(tmp_path, silent):
-    addresses = [(int(socket.AF_INET), int(socket.SOCK_STREAM), 6, "", ("127.0.0.1", silent))] * 16
-    fill = f"waiting = [socket.socket() for _ in range(3)]\nfor one in waiting:\n    one.setblocking(False)\n" \
-           f"    one.connect_ex(('127.0.0.1', {silent}))\n"
-    output, seconds = load(
-        tmp_path, f"import socket\n{fill}socket.getaddrinfo = lambda *question, **more: {addresses}")
-    assert_substitute(output)
-    assert seconds < 30
-
-
-@pytest.mark.parametrize("make", [make_text, make_truncated, make_single_array], ids=lambda make: make.__name__[5:])
-def test_a_damaged_or_foreign_file_in_the_cache_is_not_deleted(functions, tmp_path, monkeypatch, capsys, make):
-    cached = tmp_path / "keras" / "datasets" / "mnist.npz"
-    cached.parent.mkdir(parents=True)
-    make(cached)
-    before = cached.read_bytes()
+@pytest.mark.skipif(not os.environ.get("MNIST_NPZ"), reason="needs MNIST as a file")
+def test_the_sample_is_of_mnists_training_images(functions, monkeypatch, tmp_path):
+    _, (images, labels), (images_test, _) = functions.load_data()
+    training = {image.tobytes(): label for image, label in zip(images, labels)}
     without_mnist(monkeypatch, tmp_path)
-    dataset, _, _ = functions.load_data()
-    assert dataset == "scikit-learn's digits" and "THIS IS NOT MNIST" in capsys.readouterr().out
-    assert [path.name for path in cached.parent.iterdir()] == ["mnist.npz"] and cached.read_bytes() == before
+    _, *parts = functions.load_data()
+    sample = {image.tobytes(): label for part in parts for image, label in zip(*part)}
+    assert len(sample) == 5000 and sample.items() <= training.items()
+    assert not sample.keys() & {image.tobytes() for image in images_test}
+
+
+@pytest.mark.parametrize("error", [OSError("no route"), TypeError("a mistake of our own")])
+def test_only_a_missing_network_is_taken_for_one(functions, cached, monkeypatch, capsys, error):
+    def load_data():
+        raise error
+
+    monkeypatch.setattr(functions.subprocess, "run", lambda *command, **options: None)
+    monkeypatch.setattr(functions.keras.datasets.mnist, "load_data", load_data)
+    if isinstance(error, OSError):
+        assert_sample(functions, capsys, "no route")
+    else:
+        with pytest.raises(TypeError, match="our own"):
+            functions.load_data()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("silent", ["proxy", "name server"])
+def test_a_silent_network_gives_the_sample_within_30_seconds(functions, cached, monkeypatch, capsys, silent):
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes a connection and never answers
+        if silent == "proxy":
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
+        else:
+            monkeypatch.delenv("https_proxy")
+            wait = "import socket, time; socket.getaddrinfo = lambda *question, **more: time.sleep(100)\n"
+            monkeypatch.setattr(functions, "REACH", wait + functions.REACH)
+        threads, start = threading.active_count(), time.monotonic()
+        assert_sample(functions, capsys, "timed out")
+    assert time.monotonic() - start < 30
+    assert threading.active_count() == threads  # nothing goes on waiting
+
+
+DOWNLOAD = """
+import sys
+import keras.src.datasets.mnist as keras_mnist
+from conftest import load_functions
+functions, get_file, (address, checksum) = load_functions(), keras_mnist.get_file, sys.argv[1:]
+
+def get_ours(fname, origin, file_hash):
+    assert origin == functions.MNIST_URL
+    return get_file(fname, address, file_hash=checksum)
+
+keras_mnist.get_file = get_ours
+functions.REACH = functions.REACH.replace(functions.MNIST_URL, address)
+for _ in range(2):
+    dataset, train, test = functions.load_data()
+    print()
+    print(dataset, *train[0].shape, *test[0].shape, train[0].dtype, train[0].min(), train[0].max())
+"""
 
 
 def test_download_into_the_cache(tmp_path):
-    """From a server of ours, a file of ours; all else is real. What was there before is kept."""
-    served, cached = tmp_path / "served" / "mnist.npz", tmp_path / "home" / "datasets" / "mnist.npz"
-    for path in (served, cached):
-        path.parent.mkdir(parents=True)
+    """From a server of ours, a file of ours; all else is real. The second time, what was kept is read."""
+    served, requests = tmp_path / "served" / "mnist.npz", []
+    served.parent.mkdir()
     np.savez_compressed(served, **arrays())
-    make_text(cached)
-    requests = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):
             requests.append(self.path)
             super().do_GET()
 
+    kept = {key: value for key, value in os.environ.items()
+            if key != "MNIST_NPZ" and not key.lower().endswith("_proxy")}
     with http.server.ThreadingHTTPServer(
             ("127.0.0.1", 0), functools.partial(Handler, directory=served.parent)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        output, _ = load(
-            tmp_path / "home", f"functions.MNIST_URL = 'http://127.0.0.1:{server.server_port}/mnist.npz'\n"
-            f"functions.MNIST_SHA256 = '{hashlib.sha256(served.read_bytes()).hexdigest()}'\n"
-            "functions.load_data()")  # so that the time and the line below are those of a second call
+        address = f"http://127.0.0.1:{server.server_port}/mnist.npz"
+        checksum = hashlib.sha256(served.read_bytes()).hexdigest()
+        run = subprocess.run([sys.executable, "-c", DOWNLOAD, address, checksum], cwd=Path(__file__).parent,
+                             capture_output=True, text=True,
+                             env=kept | {"KERAS_HOME": str(tmp_path / "home")})
         server.shutdown()
-    assert output.splitlines()[-1] == "MNIST 4 28 28 3 28 28 uint8 0 255"
-    assert requests == ["/mnist.npz"] * 2  # whether there is an answer, and the download: nothing at the second call
-    assert sorted(path.name for path in cached.parent.iterdir()) == ["mnist.npz", "mnist.npz.old"]
-    assert cached.read_bytes() == served.read_bytes()
-    assert cached.with_name("mnist.npz.old").read_text().startswith("<html>")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines().count("MNIST 4 28 28 5 28 28 uint8 0 255") == 2
+    assert requests == ["/mnist.npz"] * 2  # whether there is an answer, and the download
+    assert (tmp_path / "home" / "datasets" / "mnist.npz").read_bytes() == served.read_bytes()

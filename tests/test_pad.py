@@ -14,7 +14,6 @@ import nbformat
 import numpy as np
 import pytest
 from conftest import NOTEBOOK, without_mnist
-from PIL import Image
 from sklearn.datasets import load_digits
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -73,10 +72,9 @@ def lab(functions, tmp_path, monkeypatch):
     """The address of JupyterLab with pad.ipynb, which holds the pad's cells, their functions and a small model."""
     digits = load_digits()
     x, y = np.stack([functions.prepare_digit(image) for image in digits.images]), digits.target
-    rest = x[1500:], y[1500:]
-    data = {"training": (x[:1500], y[:1500]), "validation": rest, "test": rest}
     model = functions.hidden_layer()
-    model.set_weights(functions.train(functions.hidden_layer, 0, data, n_epochs=10).weights)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x.reshape(-1, 784), y, epochs=20, verbose=0)
     model.save(tmp_path / "small.keras")
     pad = nbformat.read(NOTEBOOK, as_version=4)
     pad.cells = [cell for cell in pad.cells if cell.id == "pad"
@@ -90,17 +88,6 @@ def lab(functions, tmp_path, monkeypatch):
         yield f"{address}/pad.ipynb"
 
 
-def test_all_four_models_answer_within_50_ms(functions, monkeypatch):
-    builds = functions.no_hidden_layer, functions.hidden_layer, functions.flatten_layer, functions.cnn
-    models = {build.__name__: build() for build in builds}
-    monkeypatch.setattr(functions, "models", models)
-    drawing = Image.new("RGB", (280, 280), "white")
-    functions.draw_digit(drawing, 7, left=60, top=40, height=200, width=16, ink="black")
-    answers = [functions.answers_table(drawing) for _ in range(30)]
-    assert all(f"<td>{name}</td>" in answers[0] for name in models)
-    assert min(int(re.search(r"all in (\d+) ms", answer)[1]) for answer in answers) <= 50
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
     from playwright.sync_api import expect
@@ -110,22 +97,18 @@ def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
         canvas.wait_for(timeout=120_000)
         canvas.scroll_into_view_if_needed()
         box = canvas.bounding_box()
-        row = page.locator(".jp-OutputArea tr", has_text="Hidden layer")
+        answer = page.get_by_text(re.compile(r"Hidden layer: \d, \d+%"))
         for _ in range(2):  # the second time on a pad that was cleared
             for number, (x, y) in enumerate([(80, 70), (190, 65), (180, 110), (150, 170), (130, 230)]):
                 page.mouse.move(box["x"] + x, box["y"] + y, steps=8)
                 if number == 0:
                     page.mouse.down()
             page.mouse.up()
-            expect(row.locator("td b")).to_have_text("7", timeout=30_000)
+            expect(answer).to_have_text(re.compile("Hidden layer: 7"), timeout=30_000)
             page.get_by_role("button", name="Clear").click()
-            expect(row).to_have_count(0)
+            expect(answer).to_have_count(0)
             expect(page.get_by_text("Draw a digit.", exact=True)).to_be_visible()
-        page.keyboard.press("Control+s")
-        expect(page.locator(".jp-mod-dirty")).to_have_count(0, timeout=30_000)
-    (output,) = nbformat.read(tmp_path / "pad.ipynb", as_version=4).cells[-1].outputs
-    assert "image/png" in output.data  # for where no kernel brings the pad to life
-    assert not errors
+        assert not errors
 
 
 @pytest.mark.slow
@@ -141,7 +124,7 @@ def test_run_all_cells_in_jupyterlab(tmp_path, monkeypatch):
     nbformat.write(notebook, tmp_path / "notebook.ipynb")
     with (jupyterlab(tmp_path, monkeypatch) as address,
           all_cells_run(f"{address}/notebook.ipynb") as (page, errors)):
-        page.get_by_text("claims hold on scikit-learn's digits.").wait_for(timeout=300_000)
+        page.get_by_text("statements hold, and none fails.").wait_for(timeout=300_000)
         cells = page.locator(".jp-CodeCell")
         curves = cells.filter(has_text=re.compile(r"^\S*plot_history\(\"")).locator(".jp-OutputArea-output img")
         expect(curves).to_have_count(4)
