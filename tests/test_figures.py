@@ -59,7 +59,7 @@ def test_title_says_how_far_training_ends_ahead(shown, end, points):
     functions.plot_history("CNN")
     assert functions.lead("CNN") == pytest.approx(points)
     title = figures[0].get_suptitle()
-    assert "CNN" in title and "MNIST" in title and f"{100 * points:+.1f} points" in title
+    assert "CNN" in title and "MNIST" in title and f"10.0 points {'above' if points > 0 else 'below'}" in title
 
 
 def test_the_best_run_is_chosen_by_validation_loss(shown):
@@ -88,7 +88,7 @@ def test_mcnemar_counts_what_only_one_reads_right(shown, notebook):
     assert "| two seeds of Hidden layer | 1 | 1 | 1.000 |" in outputs[0]
 
 
-def test_rows_of_the_pictures_of_mistakes_are_true_digits(shown, notebook):
+def test_rows_of_the_table_of_mistakes_are_true_digits(shown, notebook):
     functions, figures = shown
     functions.y_test = np.r_[TRUE, range(10)]
     functions.runs = {name: [made_up(0, np.r_[[3, 5, 5, 5], range(10)])] for name in NAMES}
@@ -96,6 +96,14 @@ def test_rows_of_the_pictures_of_mistakes_are_true_digits(shown, notebook):
     mistakes = figures[0].axes[0].images[0].get_array()
     assert mistakes[3, 5] == 2 / 4 and mistakes[5, 3] == 0 and mistakes[5, 5] == 1
     assert (figures[0].axes[0].get_ylabel(), figures[0].axes[0].get_xlabel()) == ("true digit", "read as")
+
+
+@pytest.mark.parametrize("build", ["hidden_layer", "flatten_layer"])
+def test_hidden_units_pass_on_what_is_positive(functions, build):
+    hidden = getattr(functions, build)().get_layer("hidden")
+    weights, biases = hidden.get_weights()
+    images = np.random.default_rng(0).random((5, 784), "float32")
+    assert hidden(images).numpy() == pytest.approx(np.maximum(images @ weights + biases, 0), abs=1e-4)
 
 
 @pytest.fixture

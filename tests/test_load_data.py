@@ -115,7 +115,7 @@ def assert_sample(functions, capsys, reason):
     return [*train, *test]
 
 
-def test_without_a_network_a_notice_and_the_same_sample_each_time(functions, cached, capsys):
+def test_a_refused_network_gives_a_notice_and_the_same_sample_each_time(functions, cached, capsys):
     for one, again in zip(*(assert_sample(functions, capsys, "Connection refused") for _ in range(2))):
         np.testing.assert_array_equal(one, again)
 

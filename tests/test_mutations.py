@@ -59,7 +59,7 @@ FAULTS = [
     Fault("a bad file is passed over", "read-mnist", {"assert set(y) <= set(range(10)),": "assert True,"},
           "test_bad_arrays", "tests/test_load_data.py -k bad_arrays"),
     Fault("Fashion-MNIST taken for MNIST", "read-mnist", {"== [7, 2, 1, 0, 4],": "!= [],"},
-          "test_", "tests/test_load_data.py -k \"fashion or Fashion or other\""),
+          "test_", "tests/test_load_data.py"),
     Fault("the fall-back is taken silently", "load-data", {'print("!" * 80,': '(lambda *said, sep: None)("!" * 80,'},
           "ONLY 5,000 OF MNIST", "tests/test_load_data.py -k refused"),
     # the recipe
@@ -130,7 +130,8 @@ FAULTS = [
           {"unless or bool(holds)": "True", '"holds:" if holds else "FAILS:"': '"holds:"'},
           "test_check", "tests/test_notebook.py -k check"),
     Fault("a statement that fails is passed over", "verdict",
-          {"assert not failed, f": "if failed: print(f", "(failed)}\"": "(failed)}\")"}, "test_a_statement_that_fails", "tests/test_notebook.py -k fails"),
+          {"assert not failed, f": "if failed: print(f", "(failed)}\"": "(failed)}\")"},
+          "test_a_statement_that_fails", "tests/test_notebook.py -k fails"),
 ]
 
 

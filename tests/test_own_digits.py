@@ -153,7 +153,7 @@ def photographed(page, shade, softness):
     return as_file(photo.filter(ImageFilter.GaussianBlur(1)), "JPEG", quality=60)
 
 
-@pytest.mark.parametrize("paper, shade", [((225, 215, 190), 0.4), ((120, 115, 110), 0.6), ((240, 240, 240), 0.3)])
+@pytest.mark.parametrize("paper, shade", [((225, 215, 190), 0.4), ((120, 115, 110), 0.6), ((240, 240, 240), 0.25)])
 @pytest.mark.parametrize("softness", [5, 60])
 @pytest.mark.parametrize("lines", [0.85, 0.75])
 def test_photos_with_shadows_and_squared_paper(functions, paper, shade, softness, lines):
