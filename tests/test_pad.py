@@ -95,10 +95,10 @@ def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
     with all_cells_run(lab) as (page, errors):
         canvas = page.locator("canvas[style*=crosshair]")
         canvas.wait_for(timeout=120_000)
-        canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
         answer = page.get_by_text(re.compile(r"Hidden layer: \d, \d+%"))
         for _ in range(2):  # the second time on a pad that was cleared
+            canvas.scroll_into_view_if_needed()
+            box = canvas.bounding_box()
             for number, (x, y) in enumerate([(80, 70), (190, 65), (180, 110), (150, 170), (130, 230)]):
                 page.mouse.move(box["x"] + x, box["y"] + y, steps=8)
                 if number == 0:
