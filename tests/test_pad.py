@@ -126,7 +126,7 @@ def test_run_all_cells_in_jupyterlab(tmp_path, monkeypatch):
           all_cells_run(f"{address}/notebook.ipynb") as (page, errors)):
         page.get_by_text("statements hold, and none fails.").wait_for(timeout=300_000)
         cells = page.locator(".jp-CodeCell")
-        curves = cells.filter(has_text=re.compile(r"^\S*plot_history\(\"")).locator(".jp-OutputArea-output img")
+        curves = cells.filter(has_text=re.compile(r"plot_history\(\"")).locator(".jp-OutputArea-output img")
         expect(curves).to_have_count(4)
         expect(page.locator("table", has_text="test accuracy").filter(has_text="No hidden layer").first).to_be_visible()
         expect(page.locator("canvas[style*=crosshair]")).to_be_visible()

@@ -17,6 +17,7 @@ import pytest
 from conftest import NOTEBOOK, without_mnist
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbval.plugin import coalesce_streams
 
 pytestmark = pytest.mark.slow
 MODELS = {"No hidden layer": 7850, "Hidden layer": 79510, "Flatten layer": 79510, "CNN": 159338}
@@ -106,7 +107,7 @@ def test_outputs_that_differ_between_datasets_are_alike(run, notebook):
 def words(cell):
     """What a cell shows, without numbers, the dataset's name, and what is learned from MNIST alone."""
     lines = []
-    for output in cell.outputs:
+    for output in coalesce_streams(cell.outputs):
         data = output.get("data", {})
         lines += [kind for kind in data if kind != "text/plain"]
         text = data.get("text/markdown") or output.get("text") or data["text/plain"]
