@@ -175,7 +175,7 @@ def test_changes_and_augment_arrive(small):
     functions, given = small
     run = functions.train(functions.flatten_layer, 0, optimizer="sgd", loss=functions.one_hot_loss,
                           augment=lambda x, y: (-x, y + 0))
-    assert run.model.optimizer.name == "sgd" and run.model.loss is functions.one_hot_loss
+    assert run.model.optimizer.name.lower() == "sgd" and run.model.loss is functions.one_hot_loss
     assert all(x.numpy().max() <= 0 for x, _ in given[0][0])
 
 
