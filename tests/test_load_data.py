@@ -131,14 +131,14 @@ def test_the_sample_is_of_mnists_training_images(functions, monkeypatch, tmp_pat
     assert not sample.keys() & {image.tobytes() for image in images_test}
 
 
-@pytest.mark.parametrize("error", [OSError("no route"), TypeError("a mistake of our own")])
+@pytest.mark.parametrize("error", [OSError("no route"), Exception("no route"), TypeError("our own")])
 def test_only_a_missing_network_is_taken_for_one(functions, cached, monkeypatch, capsys, error):
     def load_data():
         raise error
 
     monkeypatch.setattr(functions.subprocess, "run", lambda *command, **options: None)
     monkeypatch.setattr(functions.keras.datasets.mnist, "load_data", load_data)
-    if isinstance(error, OSError):
+    if "no route" in str(error):  # Keras reports a download that broke off as a bare Exception
         assert_sample(functions, capsys, "no route")
     else:
         with pytest.raises(TypeError, match="our own"):
