@@ -30,7 +30,7 @@ def prepared():
 
 
 def test_accuracy(notebook, model):
-    answers = notebook.predict(model, notebook.x_test).argmax(axis=1)
+    answers = notebook.predict_proba(model, notebook.x_test).argmax(axis=1)
     return float((answers == notebook.y_test).mean())
 
 
@@ -119,7 +119,7 @@ def ours():
 
 def mean_over_seeds(notebook, build, epochs, seeds, **how):
     """Mean accuracy and seconds of a CNN trained with so many seeds by the notebook's recipe for so many epochs."""
-    runs = [notebook.train(build, seed, n_epochs=epochs, **how) for seed in range(seeds)]
+    runs = notebook.train(build, range(seeds), n_epochs=epochs, **how)
     return {"CNN, %": 100 * statistics.mean(run.test_accuracy for run in runs),
             "training of a CNN, s": statistics.mean(run.seconds for run in runs)}
 
@@ -175,7 +175,7 @@ def growth():
             notebook = prepared()
             builds = (notebook.no_hidden_layer, notebook.hidden_layer, notebook.flatten_layer, notebook.cnn)
             figures[f"training on {images:,}, s"] = sum(
-                notebook.train(build, 0).seconds for build in builds)
+                notebook.train(build, [0])[0].seconds for build in builds)
     return figures
 
 

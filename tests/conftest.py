@@ -15,15 +15,20 @@ NOTEBOOK = Path(os.environ.get("NOTEBOOK", PROJECT / "Handwritten_Digits_Classif
 def load_functions(*more):
     """Run the notebook's settings, imports and functions in a module of their own, and return that.
 
-    These are the cells tagged 'parameters' and 'definitions'. The cells with the ids in more are run as well,
-    all in the notebook's order.
+    These are the cells tagged 'parameters' and 'definitions', without the pictures that they show. The cells with the
+    ids in more are run as well, all in the notebook's order.
     """
     module = types.ModuleType("notebook_functions")
     sys.modules[module.__name__] = module  # dataclasses look their module up there
     for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
         if {"parameters", "definitions", cell.id} & {*cell.metadata.get("tags", []), *more}:
-            exec(compile(cell.source, f"{NOTEBOOK.name}, cell {cell.id}", "exec"), vars(module))
+            exec(compile(without_pictures(cell), f"{NOTEBOOK.name}, cell {cell.id}", "exec"), vars(module))
     return module
+
+
+def without_pictures(cell):
+    """A cell's code without the pictures that it shows in the end."""
+    return cell.source.partition("\n\n\nshow_images(")[0]
 
 
 def without_mnist(patch, folder):

@@ -111,13 +111,10 @@ def assert_sample(functions, capsys, reason):
         assert images.shape == (n, 28, 28) and images.dtype == np.uint8
         assert (images.min(), images.max()) == (0, 255)
         assert labels.shape == (n,) and set(labels) == set(range(10))
-    assert socket.getdefaulttimeout() is None
-    return [*train, *test]
 
 
-def test_a_refused_network_gives_a_notice_and_the_same_sample_each_time(functions, cached, capsys):
-    for one, again in zip(*(assert_sample(functions, capsys, "Connection refused") for _ in range(2))):
-        np.testing.assert_array_equal(one, again)
+def test_a_refused_network_gives_a_notice_and_a_sample(functions, cached, capsys):
+    assert_sample(functions, capsys, "Connection refused")
 
 
 @pytest.mark.skipif(not os.environ.get("MNIST_NPZ"), reason="needs MNIST as a file")
@@ -131,48 +128,42 @@ def test_the_sample_is_of_mnists_training_images(functions, monkeypatch, tmp_pat
     assert not sample.keys() & {image.tobytes() for image in images_test}
 
 
-@pytest.mark.parametrize("error", [OSError("no route"), Exception("no route"), TypeError("our own")])
-def test_only_a_missing_network_is_taken_for_one(functions, cached, monkeypatch, capsys, error):
+def test_only_a_missing_network_is_taken_for_one(functions, cached, monkeypatch):
     def load_data():
-        raise error
+        raise OSError("our own")
 
     monkeypatch.setattr(functions.subprocess, "run", lambda *command, **options: None)
     monkeypatch.setattr(functions.keras.datasets.mnist, "load_data", load_data)
-    if "no route" in str(error):  # Keras reports a download that broke off as a bare Exception
-        assert_sample(functions, capsys, "no route")
-    else:
-        with pytest.raises(TypeError, match="our own"):
-            functions.load_data()
+    with pytest.raises(OSError, match="our own"):
+        functions.load_data()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("silent", ["proxy", "name server"])
-def test_a_silent_network_gives_the_sample_within_30_seconds(functions, cached, monkeypatch, capsys, silent):
+def test_a_silent_network_gives_the_sample_within_two_minutes(functions, cached, monkeypatch, capsys, silent):
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes a connection and never answers
         if silent == "proxy":
             monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
         else:
             monkeypatch.delenv("https_proxy")
-            wait = "import socket, time; socket.getaddrinfo = lambda *question, **more: time.sleep(100)\n"
-            monkeypatch.setattr(functions, "REACH", wait + functions.REACH)
+            wait = "import socket, time; socket.getaddrinfo = lambda *question, **more: time.sleep(1000)\n"
+            monkeypatch.setattr(functions, "DOWNLOAD", wait + functions.DOWNLOAD)
         threads, start = threading.active_count(), time.monotonic()
         assert_sample(functions, capsys, "timed out")
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 120
     assert threading.active_count() == threads  # nothing goes on waiting
 
 
-DOWNLOAD = """
-import sys
+OURS = """
 import keras.src.datasets.mnist as keras_mnist
+get_file = keras_mnist.get_file
+keras_mnist.get_file = lambda fname, origin, file_hash: get_file(fname, '{address}', file_hash='{checksum}')
+"""
+DOWNLOAD = """
 from conftest import load_functions
-functions, get_file, (address, checksum) = load_functions(), keras_mnist.get_file, sys.argv[1:]
-
-def get_ours(fname, origin, file_hash):
-    assert origin == functions.MNIST_URL
-    return get_file(fname, address, file_hash=checksum)
-
-keras_mnist.get_file = get_ours
-functions.REACH = functions.REACH.replace(functions.MNIST_URL, address)
+functions = load_functions()
+functions.DOWNLOAD = {ours!r} + functions.DOWNLOAD
+exec({ours!r})
 for _ in range(2):
     dataset, train, test = functions.load_data()
     print()
@@ -198,11 +189,12 @@ def test_download_into_the_cache(tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/mnist.npz"
         checksum = hashlib.sha256(served.read_bytes()).hexdigest()
-        run = subprocess.run([sys.executable, "-c", DOWNLOAD, address, checksum], cwd=Path(__file__).parent,
+        ours = OURS.format(address=address, checksum=checksum)
+        run = subprocess.run([sys.executable, "-c", DOWNLOAD.format(ours=ours)], cwd=Path(__file__).parent,
                              capture_output=True, text=True,
                              env=kept | {"KERAS_HOME": str(tmp_path / "home")})
         server.shutdown()
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines().count("MNIST 4 28 28 5 28 28 uint8 0 255") == 2
-    assert requests == ["/mnist.npz"] * 2  # whether there is an answer, and the download
+    assert requests == ["/mnist.npz"]
     assert (tmp_path / "home" / "datasets" / "mnist.npz").read_bytes() == served.read_bytes()

@@ -189,7 +189,7 @@ def test_a_digit_in_two_pieces(functions):
 @pytest.mark.parametrize("build", ["no_hidden_layer", "hidden_layer", "flatten_layer", "cnn"])
 def test_predicts_with_any_model_and_else_with_the_cnn(functions, monkeypatch, build):
     model = getattr(functions, build)()
-    monkeypatch.setitem(functions.models, "CNN", model)
+    monkeypatch.setattr(functions, "models", {"CNN": model}, raising=False)
     digit, probabilities = functions.predict_digit(draw(), model)
     assert type(digit) is int and digit == probabilities.argmax()
     assert probabilities.shape == (10,) and probabilities.sum() == pytest.approx(1)

@@ -156,17 +156,17 @@ def test_without_anywidget_the_pad_says_how_to_get_it(run):
 @pytest.mark.parametrize("spoil, cell, statement", [
     ("runs['CNN'] = runs['No hidden layer']", "comparison-table", "each model reads as many test images right"),
     ("runs['Flatten layer'] = runs['CNN']", "flatten-curves", "a Flatten layer changes no answer"),
-    ("tried['sigmoid outputs'] = tried['dropout']", "techniques-check", "sigmoids give the same answers"),
-    ("models['Hidden layer'] = runs['Hidden layer'][0].model; predict = lambda *_: np.random.random(9)", "results",
-     "reloaded, gives the same answers"),
+    ("tried['sigmoid outputs'] = tried['dropout']", "techniques-table", "sigmoids give the same answers"),
+    ("models['Hidden layer'] = runs['Hidden layer'][0].model; predict_proba = lambda *_: np.random.random(9)",
+     "results", "reloaded, gives the same answers"),
 ])
 def test_a_statement_that_no_longer_holds_is_named(run, spoil, cell, statement):
     _, client, _ = run
     cells = {cell.id: cell.source for cell in client.nb.cells}
     spoilt = nbformat.v4.new_code_cell(
-        "kept = dict(runs), dict(tried), dict(models), dict(checked)\nkept_predict = predict\n"
+        "kept = dict(runs), dict(tried), dict(models), dict(checked)\nkept_predict = predict_proba\n"
         f"try:\n    for code in ({spoil!r}, {cells[cell]!r}, {cells['verdict']!r}):\n        exec(code)\n"
-        "finally:\n    predict = kept_predict\n"
+        "finally:\n    predict_proba = kept_predict\n"
         "    for now, then in zip((runs, tried, models, checked), kept):\n        now.clear(); now.update(then)")
     with pytest.raises(CellExecutionError) as failure:
         client.execute_cell(spoilt, 0)
