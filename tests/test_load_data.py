@@ -171,6 +171,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow
 def test_download_into_the_cache(tmp_path):
     """From a server of ours, a file of ours; all else is real. The second time, what was kept is read."""
     served, requests = tmp_path / "served" / "mnist.npz", []
