@@ -217,6 +217,8 @@ BAD = {  # what is handed over, and what the error says of it
     "one colour": (lambda: Image.new("RGB", (200, 200), "teal"), "blank"),
     "white array": (lambda: np.ones((28, 28)), "blank"),
     "transparent page": (lambda: Image.new("RGBA", (200, 200)), "blank"),
+    "a trace of a stroke": (lambda: Image.fromarray(np.pad(np.full((80, 8), 245, "uint8"), 60, constant_values=255)),
+                            "blank"),
     "blank paper": (lambda: Image.fromarray(noisy(4)), "blank"),
     "coarse paper": (lambda: Image.fromarray(noisy(15)), "specks"),
     "paper in the shadow": (lambda: Image.fromarray((noisy(4) * np.linspace(0.5, 1, 200)).astype("uint8")), "blank"),
