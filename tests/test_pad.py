@@ -88,6 +88,7 @@ def lab(functions, tmp_path, monkeypatch):
         yield f"{address}/pad.ipynb"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
     from playwright.sync_api import expect
