@@ -1,34 +1,8 @@
-"""What the tests share: the notebook, and its functions, loaded from it."""
-
-import os
-import sys
-import types
-from pathlib import Path
+"""What the tests share."""
 
 import nbformat
 import pytest
-
-PROJECT = Path(__file__).parent.parent
-NOTEBOOK = Path(os.environ.get("NOTEBOOK", PROJECT / "Handwritten_Digits_Classifier.ipynb"))  # or a copy with a fault
-
-
-def load_functions(*more):
-    """Run the notebook's settings, imports and functions in a module of their own, and return that.
-
-    These are the cells tagged 'parameters' and 'definitions', without the pictures that they show. The cells with the
-    ids in more are run as well, all in the notebook's order.
-    """
-    module = types.ModuleType("notebook_functions")
-    sys.modules[module.__name__] = module  # dataclasses look their module up there
-    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
-        if {"parameters", "definitions", cell.id} & {*cell.metadata.get("tags", []), *more}:
-            exec(compile(without_pictures(cell), f"{NOTEBOOK.name}, cell {cell.id}", "exec"), vars(module))
-    return module
-
-
-def without_pictures(cell):
-    """A cell's code without the pictures that it shows in the end."""
-    return cell.source.partition("\n\n\nshow_images(")[0]
+from common import NOTEBOOK, load_functions
 
 
 def without_mnist(patch, folder):
@@ -51,7 +25,11 @@ def functions():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The planted faults and what noticed them, as a table: see test_mutations.py."""
+    """What was left out, in a line; and the planted faults and what noticed them, as a table: see test_mutations.py."""
+    left_out = len(terminalreporter.stats.get("deselected", []))
+    if left_out and terminalreporter.config.option.markexpr == "not slow":
+        terminalreporter.write_line(
+            f"Left out: {left_out} tests that take minutes. pip install -r requirements-dev.txt && pytest -m slow")
     reports = [report for outcome in terminalreporter.stats.values() for report in outcome
                if getattr(report, "when", "") == "call" and "fault" in dict(report.user_properties)]
     if reports:

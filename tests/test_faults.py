@@ -9,7 +9,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import NOTEBOOK
+from common import NOTEBOOK
 
 
 @pytest.mark.slow

@@ -21,9 +21,13 @@ def made_up(shift, answers):
 @pytest.fixture
 def shown(functions, monkeypatch):
     """The functions, with two made-up runs of each model, and the list of what they show."""
+    def show(figure, title):
+        figure.suptitle(title)
+        outputs.append(figure)
+
     outputs = []
     for name, value in {
-            "DATASET": "MNIST", "show": outputs.append, "display": outputs.append, "Markdown": str, "y_test": TRUE,
+            "DATASET": "MNIST", "show": show, "display": outputs.append, "Markdown": str, "y_test": TRUE,
             "check": lambda *statement: None, "other_settings": None, "not_mnist": None,
             "runs": {name: [made_up(0, [3, 5, 5, 5]), made_up(0.1, [3, 3, 5, 8])] for name in NAMES}}.items():
         monkeypatch.setattr(functions, name, value, raising=False)
@@ -144,7 +148,7 @@ def test_an_epoch_goes_through_every_image_once_in_an_order_of_its_own(small):
 
 
 @pytest.mark.parametrize("dataset, options, n_steps", [
-    ("MNIST", {}, 15), ("MNIST", {"batch_size": 32}, 50), ("5,000 of MNIST", {}, 30), ("MNIST", {"n_epochs": 10}, 30)])
+    ("MNIST", {}, 15), ("MNIST", {"batch_size": 32}, 50), ("5,000 of MNIST", {}, 30), ("MNIST", {"epochs": 10}, 30)])
 def test_learning_rate_rises_for_a_fifth_of_all_steps_and_falls_to_zero(small, monkeypatch, dataset, options, n_steps):
     functions, _ = small
     monkeypatch.setattr(functions, "DATASET", dataset)

@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from common import PROJECT
 from conftest import without_mnist
 
 
@@ -140,17 +140,16 @@ def test_only_a_missing_network_is_taken_for_one(functions, cached, monkeypatch)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("silent", ["proxy", "name server"])
-def test_a_silent_network_gives_the_sample_within_two_minutes(functions, cached, monkeypatch, capsys, silent):
+def test_a_silent_network_gives_the_sample(functions, cached, monkeypatch, capsys, silent):
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes a connection and never answers
         if silent == "proxy":
             monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
         else:
             monkeypatch.delenv("https_proxy")
             wait = "import socket, time; socket.getaddrinfo = lambda *question, **more: time.sleep(1000)\n"
-            monkeypatch.setattr(functions, "DOWNLOAD", wait + functions.DOWNLOAD)
-        threads, start = threading.active_count(), time.monotonic()
+            monkeypatch.setattr(functions, "FETCH", wait + functions.FETCH)
+        threads = threading.active_count()
         assert_sample(functions, capsys, "timed out")
-    assert time.monotonic() - start < 120
     assert threading.active_count() == threads  # nothing goes on waiting
 
 
@@ -160,9 +159,9 @@ get_file = keras_mnist.get_file
 keras_mnist.get_file = lambda fname, origin, file_hash: get_file(fname, '{address}', file_hash='{checksum}')
 """
 DOWNLOAD = """
-from conftest import load_functions
+from common import load_functions
 functions = load_functions()
-functions.DOWNLOAD = {ours!r} + functions.DOWNLOAD
+functions.FETCH = {ours!r} + functions.FETCH
 exec({ours!r})
 for _ in range(2):
     dataset, train, test = functions.load_data()
@@ -191,7 +190,7 @@ def test_download_into_the_cache(tmp_path):
         address = f"http://127.0.0.1:{server.server_port}/mnist.npz"
         checksum = hashlib.sha256(served.read_bytes()).hexdigest()
         ours = OURS.format(address=address, checksum=checksum)
-        run = subprocess.run([sys.executable, "-c", DOWNLOAD.format(ours=ours)], cwd=Path(__file__).parent,
+        run = subprocess.run([sys.executable, "-c", DOWNLOAD.format(ours=ours)], cwd=PROJECT / "benchmarks",
                              capture_output=True, text=True,
                              env=kept | {"KERAS_HOME": str(tmp_path / "home")})
         server.shutdown()

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import nbformat
 import pytest
-from conftest import NOTEBOOK, PROJECT, without_mnist
+from common import NOTEBOOK, PROJECT
+from conftest import without_mnist
 from nbval.plugin import IPyNbFile, NbCellError, coalesce_streams
 
 pytestmark = pytest.mark.slow
@@ -63,7 +64,7 @@ FAULTS = [
     Fault("the fall-back is taken silently", "load-data", {'print("!" * 80,': '(lambda *said, sep: None)("!" * 80,'},
           "ONLY 5,000 OF MNIST", "tests/test_load_data.py -k refused"),
     # the recipe
-    Fault("one epoch", "train", {'n_epochs or (EPOCHS if DATASET == "MNIST" else 2 * EPOCHS)': "1"}, STATED),
+    Fault("one epoch", "train", {'epochs or (EPOCHS if DATASET == "MNIST" else 2 * EPOCHS)': "1"}, STATED),
     Fault("learning rate times 100", "compile-model",
           {"0.0004,": "0.04,", "warmup_target=0.01": "warmup_target=1.0"}, STATED),
     Fault("learning rate divided by 1000", "compile-model",
@@ -81,7 +82,7 @@ FAULTS = [
     Fault("a seed goes on where another ended", "tools", {"now.assign(then)": "pass"},
           "test_seeds_that_share", "tests/test_figures.py -k seeds"),
     Fault("the optimiser goes on where another seed ended", "tools",
-          {"new.variables + model.at_start": "new.variables"},
+          {"new.variables + model.fresh": "new.variables"},
           "test_seeds_that_share", "tests/test_figures.py -k seeds"),
     Fault("every seed is 0", "train", {"set_random_seed(seed)": "set_random_seed(0)"},
           "do not hold: .*seeds disagree"),

@@ -3,19 +3,17 @@
 import base64
 import io
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 import pytest
-from conftest import NOTEBOOK, PROJECT
+from common import NOTEBOOK, PROJECT, interval
 from PIL import Image
-from update_readme import interval, thirty_seeds
+from update_readme import thirty_seeds, updated
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-BENCHMARK = (PROJECT / "tests" / "benchmark.md").read_text(encoding="utf-8")
+RECORDED = (PROJECT / "benchmarks/README.md").read_text(encoding="utf-8")
 
 
 def outputs(notebook, cell_id):
@@ -79,36 +77,15 @@ def test_headings_go_down_one_level_at_a_time(notebook, text):
     assert all(lower <= upper + 1 for upper, lower in zip(levels, levels[1:]))
 
 
-def test_ruff_finds_nothing():
-    ruff = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", NOTEBOOK, PROJECT / "tests"],
-                          cwd=PROJECT, capture_output=True, text=True)
-    assert ruff.returncode == 0, ruff.stdout
-
-
 def test_small_enough_for_github_to_show():
     assert NOTEBOOK.stat().st_size < 2_000_000
 
 
-def test_readme_shows_the_notebooks_table(notebook):
-    assert comparison(notebook) in README
-
-
-def test_readme_shows_the_notebooks_figure(notebook):
-    (output,) = outputs(notebook, "comparison-figure")
-    picture = PROJECT / "images" / "comparison.png"
-    assert picture.read_bytes() == base64.b64decode(output.data["image/png"])
-    assert f"](images/{picture.name})" in README
-
-
-def test_every_other_figure_of_the_readme_is_in_the_notebooks_outputs(notebook):
-    """Numbers with a decimal point or a per cent sign, outside of the two tables that are copied as a whole."""
-    prose = README.replace(comparison(notebook), "").replace(BENCHMARK, "")
-    prose = prose[prose.index("## Results"):prose.index("## Getting started")]
-    shown = "\n".join(output.get("text", "") + output.get("data", {}).get("text/markdown", "")
-                      for cell in notebook.cells for output in cell.get("outputs", []))
-    figures = re.findall(r"\d[\d,]*\.\d+|\d+(?= ?%)", prose)
-    missing = [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", shown)]
-    assert not missing
+def test_readme_shows_what_was_measured():
+    text, pictures = updated(README)
+    assert text == README, "run python benchmarks/update_readme.py"
+    for name, picture in pictures.items():
+        assert (PROJECT / "images" / name).read_bytes() == picture and f"](images/{name})" in README
 
 
 def test_every_statement_held_in_the_committed_run(notebook):
@@ -142,13 +119,10 @@ def test_a_statement_that_fails_stops_the_last_cell(notebook, capsys):
     assert "none fails" not in capsys.readouterr().out
 
 
-def test_readme_shows_the_benchmarks_output():
-    assert BENCHMARK in README
-
-
 def test_benchmark_is_of_this_notebook(notebook):
     """The accuracies that the benchmark measured are those of the committed run, or very nearly."""
-    (row,) = re.findall(r"^\| \*\*this notebook\*\*.*? \| ([\d., ]+) \|", BENCHMARK, re.MULTILINE)
+    speed = (PROJECT / "benchmarks/speed.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| \*\*this notebook\*\*.*? \| ([\d., ]+) \|", speed, re.MULTILINE)
     committed = re.findall(r"([\d.]+)% \(", comparison(notebook))
     assert [float(one) for one in row.split(", ")] == pytest.approx([float(one) for one in committed], abs=0.1)
 
@@ -173,14 +147,11 @@ def test_what_is_said_of_thirty_seeds_was_measured(notebook):
     assert all(0.185 < np.ptp(accuracies) < 0.4 for accuracies in models.values())  # as the figure's title says
 
 
-@pytest.mark.parametrize("text", ["README", "notebook"])
-def test_links_inside_the_project_lead_somewhere(notebook, text):
-    markdown = README if text == "README" else "\n".join(
-        cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    headings = {re.sub(r"\s+", "-", heading) for heading in re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)}
-    headings |= {heading.lower() for heading in headings}
-    for target in re.findall(r"\]\(([^)]+)\)", markdown):
-        if target.startswith("#"):
-            assert target[1:] in headings
-        elif not target.startswith("http"):
-            assert (PROJECT / target).exists()
+@pytest.mark.parametrize("page", ["README.md", "benchmarks/README.md"])
+def test_links_inside_the_project_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", (PROJECT / page).read_text(encoding="utf-8")):
+        file, _, heading = target.partition("#")
+        place = (PROJECT / page).parent / file if file else PROJECT / page
+        assert place.exists(), target
+        headings = re.findall("^#+ (.+)$", place.read_text(encoding="utf-8"), re.MULTILINE) if heading else []
+        assert heading in ["", *(re.sub(r"\s+", "-", one.lower()) for one in headings)], target

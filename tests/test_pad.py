@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -13,16 +15,21 @@ import urllib.request
 import nbformat
 import numpy as np
 import pytest
-from conftest import NOTEBOOK, without_mnist, without_pictures
+from common import NOTEBOOK, without_pictures
+from conftest import without_mnist
 from sklearn.datasets import load_digits
 
+sync_api = pytest.importorskip("playwright.sync_api", reason="requirements-dev.txt is not installed")
+expect = sync_api.expect
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
 SMALL_MODEL = 'models = {"Hidden layer": keras.saving.load_model("small.keras")}'
 
 
 @contextlib.contextmanager
 def jupyterlab(folder, monkeypatch):
-    """Start JupyterLab in a folder: the address under which the folder's files open."""
+    """Start JupyterLab in a folder: a function that gives the address under which a file there opens."""
+    token = secrets.token_hex()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -33,17 +40,18 @@ def jupyterlab(folder, monkeypatch):
     settings.write_text(json.dumps({"windowingMode": "none"}))  # so that cells out of sight are in the page as well
     monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(folder / "settings"))
     with open(folder / "lab.log", "w") as log, subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
-             "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--LabApp.extension_manager=readonly"],
-            cwd=folder, stdout=log, stderr=log) as server:
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+             "--ServerApp.port_retries=0", "--LabApp.extension_manager=readonly",
+             *["--allow-root"] * (os.name == "posix" and os.geteuid() == 0)],
+            cwd=folder, stdout=log, stderr=log, env=os.environ | {"JUPYTER_TOKEN": token}) as server:
         try:
             for _ in range(120):
                 try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=5).close()
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={token}", timeout=5).close()
                     break
                 except OSError:
                     time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/lab/tree"
+            yield lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}"
         finally:
             server.terminate()
 
@@ -51,9 +59,7 @@ def jupyterlab(folder, monkeypatch):
 @contextlib.contextmanager
 def all_cells_run(address):
     """Open a notebook in Chromium and choose Run All: the page, and the list of its errors."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
+    with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1200, "height": 900})
         errors = []
@@ -85,14 +91,10 @@ def lab(functions, tmp_path, monkeypatch):
     nbformat.write(pad, tmp_path / "pad.ipynb")
 
     with jupyterlab(tmp_path, monkeypatch) as address:
-        yield f"{address}/pad.ipynb"
+        yield address("pad.ipynb")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
-    from playwright.sync_api import expect
-
     with all_cells_run(lab) as (page, errors):
         canvas = page.locator("canvas[style*=crosshair]")
         canvas.wait_for(timeout=120_000)
@@ -112,11 +114,7 @@ def test_draw_a_seven_in_jupyterlab(lab, tmp_path):
         assert not errors
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_run_all_cells_in_jupyterlab(tmp_path, monkeypatch):
-    from playwright.sync_api import expect
-
     without_mnist(monkeypatch, tmp_path)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
@@ -124,7 +122,7 @@ def test_run_all_cells_in_jupyterlab(tmp_path, monkeypatch):
             cell.source, cell.outputs, cell.execution_count = without_pictures(cell), [], None
     nbformat.write(notebook, tmp_path / "notebook.ipynb")
     with (jupyterlab(tmp_path, monkeypatch) as address,
-          all_cells_run(f"{address}/notebook.ipynb") as (page, errors)):
+          all_cells_run(address("notebook.ipynb")) as (page, errors)):
         page.get_by_text(re.compile(r"\d+ of \d+ statements hold")).wait_for(timeout=300_000)
         cells = page.locator(".jp-CodeCell")
         curves = cells.filter(has_text=re.compile(r"plot_history\(\"")).locator(".jp-OutputArea-output img")

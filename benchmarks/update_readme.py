@@ -1,0 +1,95 @@
+"""Copy what was measured into the README: python benchmarks/update_readme.py
+
+The table and figures of the notebook come from its outputs, what people usually run from speed.md, and what 30 seeds
+say from thirty_seeds.json, beside this file.
+"""
+
+import base64
+import json
+import re
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+from common import NOTEBOOK, PROJECT, accuracies, interval
+
+PICTURES = {"comparison-figure": "comparison.png", "examples-figure": "prepared.png"}  # of these cells
+BESIDE = {  # beginnings of rows in speed.md: what people run -> what is here
+    "four models as tutorials": "**this notebook**", "scikit-learn's `MLP": "its hidden layer",
+    "the simple convnet of": "its CNN, one seed", "PyTorch's own": "its CNN, one seed",
+    "the same, until": "its CNN without biases"}
+SMALL_CHANGES = "three hidden layers", "batch normalisation", "dropout", "random shifts"  # to a hidden layer
+
+
+def thirty_seeds():
+    """Seeds 0 to 29: test accuracies in %, model -> (30,), and changes in points, technique -> (30,)."""
+    results = json.loads((PROJECT / "benchmarks/thirty_seeds.json").read_text(encoding="utf-8"))
+    assert results["dataset"] == "MNIST" and results["seeds"] == results["technique_seeds"] == list(range(30))
+    models, techniques = accuracies(results)
+    return models, {name: techniques[name] - models["Hidden layer"] for name in SMALL_CHANGES}
+
+
+def seeds_figure():
+    """What 30 seeds say of each model and of four techniques, and what each three of them say: a figure."""
+    models, changes = thirty_seeds()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for place, values in enumerate(models.values()):
+        mean, margin = interval(values)
+        scatter = np.random.default_rng(0).uniform(-0.15, 0.15, 30)  # so that equal ones do not hide each other
+        left.plot(values - mean, place + scatter, "o", color="tab:blue", alpha=0.4, linewidth=0, label="one seed")
+        left.errorbar(0, place + 0.3, xerr=margin, color="black", capsize=5, label="mean of all 30, 95 % confidence")
+    for place, change in enumerate(changes.values()):
+        mean, margin = interval(change)
+        groups = change.reshape(10, 3).mean(axis=1)
+        right.plot(groups[1:], [place] * 9, "D", color="tab:orange", alpha=0.6, linewidth=0,
+                   label="mean of three seeds")
+        right.plot(groups[0], place, "D", color="tab:red", linewidth=0, label="of 0, 1 and 2")
+        right.errorbar(mean, place + 0.3, xerr=margin, color="black", capsize=5)
+    right.axvline(0, color="gray", linestyle=":")
+    left.set(title="Each model's 30 seeds: 0.2 to 0.4 points apart", xlabel="test accuracy minus its mean, points")
+    right.set(title="Three seeds may promise what 30 do not keep",
+              xlabel="test accuracy minus that of a hidden layer, points")
+    for axis, rows, form in ((left, models, "{}\n{:.2f} ± {:.2f} %"), (right, changes, "{}\n{:+.2f} ± {:.2f}")):
+        axis.set(yticks=range(4), yticklabels=[form.format(name, *interval(values)) for name, values in rows.items()],
+                 ylim=(4.3, -0.4))
+        labels = dict(zip(*reversed(axis.get_legend_handles_labels())))
+        axis.legend(labels.values(), labels, loc="lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def with_thirty_seeds(table):
+    """The notebook's table of models with one more column: what 30 seeds say."""
+    columns = [" 30 seeds ", "--:"] + [
+        " {:.2f} ± {:.2f} % ".format(*interval(values)) for values in thirty_seeds()[0].values()]
+    return "\n".join(f"{row}{column}|" for row, column in zip(table.splitlines(), columns))
+
+
+def beside(speed):
+    """What people usually run beside what the notebook has for it: some rows of speed.md, two in a line."""
+    found = re.findall(r"^\| (.*?) \| (.*?) \| ([\d.]+) \(.*?\) \|$", speed, re.MULTILINE)
+    rows = ["| what people run | test accuracy, % | seconds | here | test accuracy, % | seconds |",
+            "|---|--:|--:|---|--:|--:|"]
+    for theirs, ours in BESIDE.items():
+        pair = [next(row for row in found if row[0].startswith(start)) for start in (theirs, ours)]
+        rows.append(f"| {' | '.join(pair[0] + pair[1])} |")
+    return "\n".join(rows)
+
+
+def updated(readme):
+    """The README, a text, with its tables as they now are, and its pictures, name -> PNG."""
+    cells = {cell.id: cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells}
+    models = cells["comparison-table"].outputs[0].data["text/markdown"]
+    speed = (PROJECT / "benchmarks/speed.md").read_text(encoding="utf-8")
+    for name, table in {"comparison": with_thirty_seeds(models), "speed": beside(speed)}.items():
+        place = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        readme = place.sub(lambda found: f"{found[1]}{table}\n{found[2]}", readme)
+    return readme, {name: base64.b64decode(cells[cell].outputs[0].data["image/png"]) for cell, name in PICTURES.items()}
+
+
+if __name__ == "__main__":
+    readme = PROJECT / "README.md"
+    text, pictures = updated(readme.read_text(encoding="utf-8"))
+    readme.write_text(text, encoding="utf-8")
+    for name, picture in pictures.items():
+        (PROJECT / "images" / name).write_bytes(picture)
+    seeds_figure().savefig(PROJECT / "images/thirty_seeds.png", dpi=100, metadata={"Software": None})
