@@ -2,7 +2,7 @@
 
     MNIST_NPZ=path/to/mnist.npz python benchmarks/answers.py > benchmarks/answers.json
 
-These are the answers to its exercises, and what other learning rates make of raw pixels. Takes five
+These are the answers to its exercises, and what other learning rates make of raw pixels. Takes three
 minutes on two cores.
 """
 

@@ -4,7 +4,7 @@
 
 Each measurement runs in a process of its own, opponents with another seed in each repeat. Nothing else should run
 meanwhile. Times drift, so trust the ratios, which are taken within each repeat, more than the seconds. PyTorch's
-example is measured where the package torch is installed. Expect 15 minutes a repeat on two cores, and with PyTorch 30.
+example is measured where the package torch is installed. Expect 14 minutes per repeat on two cores, with PyTorch 27.
 """
 
 import importlib.util
