@@ -1,88 +1,151 @@
-"""How a model is trained, on a few images; and what figures and tables show, on made-up runs with known answers."""
+"""What the notebook's figures and tables show, on made-up runs with known answers."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import signal
 
 NAMES = ["No hidden layer", "Hidden layer", "Flatten layer", "CNN"]
+CURVES = dict(zip(("no-hidden-curves", "hidden-curves", "flatten-curves", "cnn-curves"), NAMES))
 TRUE = np.array([3, 3, 3, 5])  # the labels of the test images
 
 
-def made_up(shift, answers):
-    """A run of two epochs, which gives these answers with a probability of 0.8."""
+def made_up(shift, answers, sure=0.8, model=None):
+    """A run of two epochs, which gives these answers with such a probability."""
     history = {"accuracy": [0.5 + shift, 0.7 + shift], "val_accuracy": [0.6 + shift, 0.8 + shift],
                "loss": [1.5 - shift, 1.2 - shift], "val_loss": [1.4 - shift, 1.1 - shift]}
     return SimpleNamespace(
-        model=SimpleNamespace(count_params=lambda: 7850), history=history, seconds=1.0,
-        probabilities=0.2 / 9 + np.eye(10)[answers] * (0.8 - 0.2 / 9), test_accuracy=0.5)
+        model=model or SimpleNamespace(count_params=lambda: 7850), history=history, seconds=10 * shift,
+        probabilities=(1 - sure) / 9 + np.eye(10)[answers] * (sure - (1 - sure) / 9), test_accuracy=0.5)
 
 
 @pytest.fixture
-def shown(functions, monkeypatch):
-    """The functions, with two made-up runs of each model, and the list of what they show."""
+def shown(functions, notebook, monkeypatch):
+    """The functions, with two made-up runs of each model; a list of what they show; and how to run some cells there.
+
+    That gives the names that are known in the end.
+    """
     def show(figure, title):
         figure.suptitle(title)
         outputs.append(figure)
 
+    def run(*cells, **given):
+        names = vars(functions) | given
+        for name in cells:
+            exec(next(cell.source for cell in notebook.cells if cell.id == name), names)
+        return names
+
     outputs = []
+    runs = {name: [made_up(0.1 * place, [3, 5, 5, 5]), made_up(0.1 * place + 0.02, [3, 3, 5, 8])]
+            for place, name in enumerate(NAMES)}
     for name, value in {
-            "DATASET": "MNIST", "show": show, "display": outputs.append, "Markdown": str, "y_test": TRUE,
-            "check": lambda *statement: None, "other_settings": None, "not_mnist": None,
-            "runs": {name: [made_up(0, [3, 5, 5, 5]), made_up(0.1, [3, 3, 5, 8])] for name in NAMES}}.items():
+            "DATASET": "MNIST", "show": show, "display": lambda one, **more: outputs.append(one), "Markdown": str,
+            "y_test": TRUE, "runs": runs, "images_train": np.random.default_rng(0).random((60, 28, 28)),
+            "labels_train": np.arange(60) % 10, "check": lambda *statement: None,
+            "other_settings": None, "not_mnist": None, "on_a_gpu": None}.items():
         monkeypatch.setattr(functions, name, value, raising=False)
-    return functions, outputs
+    return functions, outputs, run
 
 
-def run_cell(notebook, functions, name):
-    """Run a cell of the notebook that is not tagged as a definition: the names that it knows in the end."""
-    names = dict(vars(functions))
-    exec(next(cell.source for cell in notebook.cells if cell.id == name), names)
-    return names
-
-
-def test_curves_show_what_their_labels_say(shown):
-    functions, figures = shown
-    functions.plot_history("CNN")
+@pytest.mark.parametrize("cell", CURVES)
+def test_curves_are_of_the_model_and_metric_that_their_labels_say(shown, cell):
+    _, figures, run = shown
+    run(cell)
+    middle = 0.1 * list(CURVES).index(cell) + 0.01
     (figure,) = figures
+    assert figure.get_suptitle().startswith(f"{CURVES[cell]} on MNIST: ")
     curves = {(axis.get_ylabel(), line.get_label()): list(line.get_ydata())
               for axis in figure.axes for line in axis.lines}
     assert curves == {
-        ("accuracy", "training"): pytest.approx([0.55, 0.75]), ("accuracy", "validation"): pytest.approx([0.65, 0.85]),
-        ("loss", "training"): pytest.approx([1.45, 1.15]), ("loss", "validation"): pytest.approx([1.35, 1.05])}
-    assert all(list(line.get_xdata()) == [1, 2] for axis in figure.axes for line in axis.lines)
+        ("accuracy", "training"): pytest.approx([0.5 + middle, 0.7 + middle]),
+        ("accuracy", "validation"): pytest.approx([0.6 + middle, 0.8 + middle]),
+        ("loss", "training"): pytest.approx([1.5 - middle, 1.2 - middle]),
+        ("loss", "validation"): pytest.approx([1.4 - middle, 1.1 - middle])}
+    for axis in figure.axes:
+        assert all(list(line.get_xdata()) == [1, 2] for line in axis.lines) and axis.get_xlabel() == "epoch"
     lowest, highest = figure.axes[0].collections[0].get_datalim(figure.axes[0].transData).intervaly
-    assert (lowest, highest) == pytest.approx((0.5, 0.8))  # the band reaches from one seed to the other
+    assert (lowest, highest) == pytest.approx((0.49 + middle, 0.71 + middle))  # from one seed to the other
 
 
-@pytest.mark.parametrize("end, points", [(0.7, -0.1), (0.95, 0.1)])
-def test_title_says_how_far_training_ends_ahead(shown, end, points):
-    functions, figures = shown
+@pytest.mark.parametrize("points", [-0.1, 0.1])
+def test_title_says_how_far_training_ends_ahead(shown, points):
+    functions, figures, _ = shown
     for run in functions.runs["CNN"]:
         run.history["accuracy"][1] = run.history["val_accuracy"][1] + points
     functions.plot_history("CNN")
     assert functions.lead("CNN") == pytest.approx(points)
-    title = figures[0].get_suptitle()
-    assert "CNN" in title and "MNIST" in title and f"10.0 points {'above' if points > 0 else 'below'}" in title
+    assert f"10.0 points {'above' if points > 0 else 'below'}" in figures[0].get_suptitle()
 
 
 def test_the_best_run_is_chosen_by_validation_loss(shown):
-    functions, _ = shown
+    functions, _, _ = shown
     functions.runs["CNN"][0].test_accuracy = 1.0  # better on the test set, which does not count
     assert functions.best("CNN") is functions.runs["CNN"][1]
 
 
-def test_comparison_gives_means_and_ranges(shown, notebook):
-    functions, outputs = shown
-    functions.runs["CNN"][1].test_accuracy = 0.75
-    names = run_cell(notebook, functions, "comparison-table")
-    assert "| CNN | 7,850 | 62.50% (50.00% to 75.00%) |" in outputs[0]
-    assert names["accuracy"] == pytest.approx({name: 0.5 for name in NAMES[:3]} | {"CNN": 0.625})
+def test_the_first_prediction_is_that_of_the_image_beside_it(shown):
+    _, figures, run = shown
+    chances, images = np.linspace(0.01, 0.19, 10)[::-1], np.random.default_rng(0).random((2, 28, 28))
+    run("first-predict", x_valid=images, y_valid=[7, 8], model=SimpleNamespace(
+        predict=lambda x, verbose: chances[np.newaxis] if np.array_equal(x.ravel(), images[0].ravel()) else None))
+    (figure,) = figures
+    picture, bars = figure.axes
+    np.testing.assert_array_equal(picture.images[0].get_array(), images[0])
+    assert [bar.get_height() for bar in bars.patches] == pytest.approx(chances) and bars.get_ylabel() == "probability"
+    assert "label 7" in figure.get_suptitle() and figure.get_suptitle().endswith("answer: 0")
 
 
-def test_mcnemar_counts_what_only_one_reads_right(shown, notebook):
-    functions, outputs = shown
-    names = run_cell(notebook, functions, "mcnemar-table")
+def test_images_and_masks_are_of_the_digits_below_them(shown):
+    functions, figures, run = shown
+    weights = np.random.default_rng(0).normal(size=(784, 10))
+    layer = SimpleNamespace(get_weights=lambda: [weights, np.zeros(10)])
+    for each in functions.runs["No hidden layer"]:
+        each.model = SimpleNamespace(get_layer={"output": layer}.get)
+    run("look-figure", "no-hidden-weights")
+    for digit, axis in enumerate(figures[0].axes):
+        np.testing.assert_array_equal(
+            axis.images[0].get_array(), np.vstack(functions.images_train[digit:50:10]))
+        assert axis.get_xlabel() == str(digit)
+    for digit, axis in enumerate(figures[1].axes):
+        np.testing.assert_array_equal(axis.images[0].get_array(), weights[:, digit].reshape(28, 28)[4:24, 4:24])
+        assert axis.get_xlabel() == str(digit) and axis.images[0].get_cmap().name == "gray_r"
+        assert axis.images[0].norm.vmin == -axis.images[0].norm.vmax  # mid-grey does not count
+
+
+def test_maps_are_of_the_filters_above_them(shown):
+    functions, figures, run = shown
+    functions.runs["CNN"] = [made_up(0, TRUE, model=functions.cnn())]
+    images = np.random.default_rng(0).random((4, 28, 28), "float32")
+    run("look-figure", "cnn-filters", x_valid=images, y_valid=np.array([7, 7, 7, 7]))
+    pictures = [np.asarray(axis.images[0].get_array()) for axis in figures[1].axes]
+    assert len(pictures) == 18 and pictures[0] == pytest.approx(2 * images[3] - 1)
+    for kernel, fits in zip(pictures[1:9], pictures[10:]):
+        expected = signal.correlate2d(images[3], kernel, "valid").clip(0)
+        assert fits == pytest.approx(expected / expected.max(), abs=1e-4)
+
+
+def test_comparison_gives_means_and_ranges_and_bars_show_what_is_misread(shown):
+    functions, outputs, run = shown
+    for place, name in enumerate(NAMES):
+        for one, accuracy in zip(functions.runs[name], (0.5, 0.6 + place / 20)):
+            one.test_accuracy = accuracy
+    names = run("comparison-table", "comparison-figure")
+    assert "| CNN | 7,850 | 62.50% (50.00% to 75.00%) | 37.50% |" in outputs[0]
+    assert list(names["accuracy"].values()) == pytest.approx([0.55, 0.575, 0.6, 0.625])
+    (axis,) = outputs[1].axes
+    assert axis.get_xlabel().startswith("test images misread, %")
+    assert [bar.get_width() for bar in axis.patches] == pytest.approx([45, 42.5, 40, 37.5])
+    assert [text.get_text().strip() for text in axis.texts] == ["45.00 %", "42.50 %", "40.00 %", "37.50 %"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        f"{name}, {place} s to train" for place, name in enumerate(NAMES)]
+    assert [line.get_xdata() for line in axis.lines] == [pytest.approx([50, 40 - 5 * place]) for place in range(4)]
+    assert "the CNN misreads the fewest" in outputs[1].get_suptitle()
+
+
+def test_mcnemar_counts_what_only_one_reads_right(shown):
+    functions, outputs, run = shown
+    names = run("mcnemar-table")
     one, other = functions.runs["CNN"]
     assert names["compare"](one, other) == (1, 1, 1)
     assert names["compare"](one, one) == (0, 0, 1)
@@ -92,125 +155,40 @@ def test_mcnemar_counts_what_only_one_reads_right(shown, notebook):
     assert "| two seeds of Hidden layer | 1 | 1 | 1.000 |" in outputs[0]
 
 
-def test_rows_of_the_table_of_mistakes_are_true_digits(shown, notebook):
-    functions, figures = shown
-    functions.y_test = np.r_[TRUE, range(10)]
-    functions.runs = {name: [made_up(0, np.r_[[3, 5, 5, 5], range(10)])] for name in NAMES}
-    run_cell(notebook, functions, "confusion-figure")
-    mistakes = figures[0].axes[0].images[0].get_array()
-    assert mistakes[3, 5] == 2 / 4 and mistakes[5, 3] == 0 and mistakes[5, 5] == 1
-    assert (figures[0].axes[0].get_ylabel(), figures[0].axes[0].get_xlabel()) == ("true digit", "read as")
+def test_mistakes_are_of_the_digits_and_models_that_they_are_said_to_be_of(shown):
+    functions, figures, run = shown
+    images = np.random.default_rng(0).random((14, 28, 28))
+    for name, answers, sure in (("No hidden layer", [5, 5, 5, 5], 0.6), ("Hidden layer", [3, 5, 5, 5], 0.7),
+                                ("CNN", [3, 3, 5, 5], 0.8)):
+        functions.runs[name] = [made_up(0, np.r_[answers, range(10)], sure)]
+    names = run("confusion-figure", "rescued-figure", "confidence-figure", y_test=np.r_[TRUE, range(10)], x_test=images)
+    tables, rescued, confidence = figures
+    for axis, name, misread in zip(tables.axes, names["best_runs"], (3, 2, 1)):
+        shares = axis.images[0].get_array()
+        assert axis.get_title() == name and (axis.get_ylabel(), axis.get_xlabel()) == ("true digit", "read as")
+        assert (shares[3, 5], shares[5, 3], shares[5, 5]) == (misread / 4, 0, 1)
+
+    rows = np.reshape(rescued.axes, (3, 7))
+    for i, row in enumerate(rows):
+        assert "1 images" in row[0].get_ylabel() and not row[1].images
+        np.testing.assert_array_equal(row[0].images[0].get_array(), images[i])
+        assert row[0].get_title() == "is 3"
+        read = [5, 3 if i == 0 else 5, 5 if i == 2 else 3]
+        assert row[0].get_xlabel() == "No hidden: {}, 60%\nHidden: {}, 70%\nCNN: {}, 80%".format(*read)
+
+    (axis,) = confidence.axes
+    assert axis.get_xlabel() == "confidence" and [line.get_label() for line in axis.lines] == [
+        "No hidden layer: 3 mistakes", "Hidden layer: 2 mistakes", "CNN: 1 mistakes"]
+    assert [line.get_xdata().max() for line in axis.lines] == pytest.approx([0.6, 0.7, 0.8])
+    assert all(line.get_ydata().max() == 1 for line in axis.lines)
 
 
-@pytest.mark.parametrize("build", ["hidden_layer", "flatten_layer"])
-def test_hidden_units_pass_on_what_is_positive(functions, build):
-    hidden = getattr(functions, build)().get_layer("hidden")
-    weights, biases = hidden.get_weights()
-    images = np.random.default_rng(0).random((5, 784), "float32")
-    assert hidden(images).numpy() == pytest.approx(np.maximum(images @ weights + biases, 0), abs=1e-4)
-
-
-@pytest.fixture
-def small(functions, monkeypatch):
-    """The functions, with 300 training images, told apart by their brightness; and what Keras' fit was given."""
-    class Watched(np.ndarray):
-        def reshape(self, *shape):
-            given.append("test images read")
-            return np.asarray(self).reshape(*shape)
-
-    def fit(model, *batches, **options):
-        given.append((*batches, options))
-        functions.trained = model
-        return keras_fit(model, *batches, **options)
-
-    given, keras_fit = [], functions.keras.Sequential.fit
-    images = np.ones((300, 28, 28), "float16") * np.arange(300).reshape(-1, 1, 1).astype("float16") / 512
-    for name, value in {"DATASET": "MNIST", "EPOCHS": 5, "x_train": images, "y_train": np.arange(300) % 10,
-                        "x_valid": images[:40] / 2, "y_valid": np.arange(40) % 7,
-                        "x_test": (images[:50] / 3).view(Watched), "y_test": np.arange(50) % 9}.items():
-        monkeypatch.setattr(functions, name, value, raising=False)
-    monkeypatch.setattr(functions.keras.Sequential, "fit", fit)
-    return functions, given
-
-
-def test_an_epoch_goes_through_every_image_once_in_an_order_of_its_own(small):
-    functions, given = small
-    functions.train(functions.no_hidden_layer, [0])
-    orders = []
-    for _ in range(2):
-        epoch = [(x.numpy(), y.numpy()) for x, y in given[0][0]]
-        assert [x.shape for x, _ in epoch] == [(128, 784), (128, 784), (44, 784)]
-        orders.append([round(512 * float(image[0])) for x, _ in epoch for image in x])
-        assert sorted(orders[-1]) == list(range(300))
-        labels = np.concatenate([y for _, y in epoch])
-        np.testing.assert_array_equal(labels, np.array(orders[-1]) % 10)  # a label stays with its image
-    assert orders[0] != orders[1] != list(range(300))
-
-
-@pytest.mark.parametrize("dataset, options, n_steps", [
-    ("MNIST", {}, 15), ("MNIST", {"batch_size": 32}, 50), ("5,000 of MNIST", {}, 30), ("MNIST", {"epochs": 10}, 30)])
-def test_learning_rate_rises_for_a_fifth_of_all_steps_and_falls_to_zero(small, monkeypatch, dataset, options, n_steps):
-    functions, _ = small
-    monkeypatch.setattr(functions, "DATASET", dataset)
-    functions.train(functions.no_hidden_layer, [0], **options)
-    optimizer = functions.trained.optimizer
-    assert int(optimizer.iterations) == n_steps
-    rates = []
-    for step in range(n_steps + 1):
-        optimizer.iterations.assign(step)
-        rates.append(float(optimizer.learning_rate))
-    top = n_steps // 5
-    assert rates[top] == max(rates) == pytest.approx(0.01) and rates[-1] == pytest.approx(0, abs=1e-9)
-    assert 0 < rates[0] < 0.001 and (np.diff(rates[:top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
-
-
-def test_validation_images_are_held_back_and_test_images_read_once_after_training(small):
-    functions, given = small
-    (run,) = functions.train(functions.flatten_layer, [0])
-    assert len(given) == 2 and given[1] == "test images read"
-    x, y = given[0][1]["validation_data"]
-    np.testing.assert_array_equal(x, functions.x_valid)
-    np.testing.assert_array_equal(y, functions.y_valid)
-    loss, accuracy = functions.trained.evaluate(x, y, verbose=0)
-    assert (loss, accuracy) == pytest.approx((run.history["val_loss"][-1], run.history["val_accuracy"][-1]), rel=1e-3)
-    assert run.probabilities == pytest.approx(run.model.predict(np.asarray(functions.x_test), verbose=0), abs=1e-5)
-    assert run.test_accuracy == np.mean(run.probabilities.argmax(axis=1) == functions.y_test)
-
-
-def test_changes_and_augment_arrive(small):
-    functions, given = small
-    functions.train(functions.flatten_layer, [0], optimizer="sgd", loss=functions.one_hot_loss,
-                    augment=lambda x, y: (-x, y + 0))
-    assert functions.trained.optimizer.name.lower() == "sgd" and functions.trained.loss is functions.one_hot_loss
-    assert all(x.numpy().max() <= 0 for x, _ in given[0][0])
-
-
-def test_seeds_that_share_a_model_train_as_if_alone_to_the_last_bit(small):
-    functions, _ = small
-    layers = functions.layers
-
-    def build():  # all that training changes: weights, running averages, and dropout's state
-        return functions.network((784,), layers.Dense(20), layers.BatchNormalization(), layers.Dropout(0.4))
-
-    one, two = functions.train(build, [1, 2])
-    (alone,) = functions.train(build, [2])
-    np.testing.assert_array_equal(two.probabilities, alone.probabilities)
-    assert two.history == alone.history
-    assert not np.array_equal(one.probabilities, two.probabilities)
-    for run in (one, two):  # each run has kept a model of its own
-        answers = functions.predict_proba(run.model, np.asarray(functions.x_test))
-        np.testing.assert_array_equal(run.probabilities, answers)
-
-
-def test_shifts_move_by_up_to_one_pixel_and_keep_labels(functions):
-    images = np.zeros((20, 28, 28), "float32")
-    images[np.arange(20), 14, 14] = np.linspace(0.5, 1, 20)  # tells the images apart
-    functions.keras.utils.set_random_seed(0)
-    positions = set()
-    for _ in range(100):  # each batch moves as a whole: enough of them for all nine positions
-        moved, labels = functions.shift(images, np.arange(20))
-        which, rows, columns = np.nonzero(moved.numpy())
-        assert list(which) == list(labels) == list(range(20))  # one pixel of ink in each image, as before
-        np.testing.assert_array_equal(moved.numpy().max(axis=(1, 2)), images.max(axis=(1, 2)))
-        positions |= set(zip(rows - 14, columns - 14))
-    assert positions == {(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)}
+def test_techniques_are_compared_with_the_same_seed_of_the_right_model(shown):
+    functions, outputs, run = shown
+    functions.runs["CNN"][0].test_accuracy, functions.runs["CNN"][1].test_accuracy = 0.75, 1.0
+    tried = {name: made_up(0, [3, 3, 5, 5]) for name in (
+        "as tutorials do: CNN", "raw pixels", "constant rate of 0.001", "sigmoid outputs")}
+    names = run("mcnemar-table", "techniques-table", tried=tried, recipes=tried, none=0.5, hidden=0.3)
+    assert names["change"]["raw pixels"] == pytest.approx(25) and names["change"]["as tutorials do: CNN"] == 0
+    assert "| raw pixels | 75.00% | +25.00 | 70.71 | within luck |" in outputs[1]  # 200 sqrt(2) / 4
+    assert "| the CNN's seeds, voting | " in outputs[1]
