@@ -3,6 +3,33 @@
 import nbformat
 import pytest
 from common import NOTEBOOK, load_functions
+from nbval.plugin import IPyNbCell
+
+WHAT_TO_DO = """
+This cell does something else than the committed notebook shows. If you changed the notebook, run it again and copy its
+results, with the commands under Contributing in README.md; the tests then name the numbers in the text that are no
+longer right. If you did not, please report it. The cells after this one were left out.
+"""
+
+
+class FirstFailure:
+    """Where a cell of the notebook fails, say what to do, and skip the cells after it, which would only repeat it."""
+
+    def pytest_runtest_setup(self, item):
+        if isinstance(item, IPyNbCell) and hasattr(item.parent, "failed_cell"):
+            pytest.skip(f"{item.parent.failed_cell} failed")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        report = yield
+        if isinstance(item, IPyNbCell) and report.failed:
+            item.parent.failed_cell = item.name
+            report.sections.append(("What to do", WHAT_TO_DO))
+        return report
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(FirstFailure())  # so that it sees the notebook, which is not in this folder
 
 
 def without_mnist(patch, folder):

@@ -51,8 +51,8 @@ def toy(tmp_path):
         metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "toy.ipynb")
 
-        def command(*options):
-            return {"args": [sys.executable, PROJECT / "benchmarks/many_seeds.py", tmp_path / "merged.json", *options],
+        def command(*options, output="merged.json"):
+            return {"args": [sys.executable, PROJECT / "benchmarks/many_seeds.py", tmp_path / output, *options],
                     "env": os.environ | {"NOTEBOOK": str(tmp_path / "toy.ipynb")}, "text": True}
         return command
     return make
@@ -70,7 +70,7 @@ def wait_until(happened, seconds=60):
 
 
 def test_a_worker_is_killed_then_all_is_stopped_and_started_again(toy, tmp_path):
-    command = toy(seconds=4)("--seeds", "0-7")
+    command = toy(seconds=6)("--seeds", "0-7")
     started, folder = tmp_path / "started", tmp_path / "merged"
     process = psutil.Process(subprocess.Popen(**command, start_new_session=True).pid)
     try:
@@ -81,7 +81,7 @@ def test_a_worker_is_killed_then_all_is_stopped_and_started_again(toy, tmp_path)
         worker = next(one for one in everything if any("papermill" in " ".join(c.cmdline()) for c in one.children()))
         orphans = worker.children(recursive=True)
         worker.kill()
-        assert not psutil.wait_procs(orphans, timeout=20)[1]
+        assert not psutil.wait_procs(orphans, timeout=4)[1]  # before they would have ended by themselves
 
         wait_until(lambda: len(list(folder.glob("seed-*[0-9]/results.json"))) >= 3 and len(lines(started)) >= 6)
         everything = process.children(recursive=True)
@@ -138,13 +138,22 @@ def test_another_cluster_over_tls(toy, tmp_path):
     with contextlib.ExitStack() as stack:
         def start(*command):
             command = [sys.executable, "-m", "dask", *command, *here]
-            stack.callback(stack.enter_context(subprocess.Popen(command, cwd=tmp_path)).terminate)
+            process = stack.enter_context(subprocess.Popen(command, cwd=tmp_path))
+            stack.callback(process.terminate)
+            return psutil.Process(process.pid)
 
         start("scheduler", "--host", "tls://127.0.0.1", "--port", "0", "--scheduler-file", "scheduler.json")
         address = json_load_robust(tmp_path / "scheduler.json", timeout=60)["address"]
-        start("worker", address, "--nthreads", "1")
+        worker = start("worker", address, "--nthreads", "1")
         ran = subprocess.run(**toy(seconds=0)("--seeds", "0-1", "--scheduler", address, *tls), capture_output=True,
                              timeout=120)
+        (tmp_path / "started").unlink()
+        command = toy(seconds=30)("--seeds", "2-3", "--scheduler", address, *tls, output="other.json")
+        stopped = subprocess.Popen(**command)
+        wait_until(lambda: lines(tmp_path / "started"))
+        stopped.send_signal(signal.SIGINT)  # the workers live on, but not what they were at
+        assert stopped.wait(20)
+        wait_until(lambda: not any("papermill" in str(one.cmdline()) for one in worker.children(recursive=True)), 10)
     assert address.startswith("tls://127.0.0.1") and ran.returncode == 0, ran.stderr
     assert json.loads((tmp_path / "merged.json").read_text())["seeds"] == [0, 1]
 
