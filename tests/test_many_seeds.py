@@ -62,7 +62,7 @@ def lines(path):
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-def wait_until(happened, seconds=60):
+def wait_until(happened, seconds=120):
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end
