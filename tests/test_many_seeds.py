@@ -55,7 +55,9 @@ def toy(tmp_path):
             return {"args": [sys.executable, PROJECT / "benchmarks/many_seeds.py", tmp_path / output, *options],
                     "env": os.environ | {"NOTEBOOK": str(tmp_path / "toy.ipynb")}, "text": True}
         return command
-    return make
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may ignore Ctrl-C
+    yield make
+    signal.signal(signal.SIGINT, handler)
 
 
 def lines(path):
