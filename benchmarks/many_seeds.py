@@ -30,7 +30,7 @@ import nbformat
 import psutil
 from common import NOTEBOOK, accuracies, interval
 from dask.system import CPU_COUNT
-from distributed import CancelledError, Client, Nanny, Scheduler, Security, SpecCluster, get_worker, wait
+from distributed import CancelledError, Client, Nanny, Scheduler, SpecCluster, get_worker, wait
 from tqdm import tqdm
 
 # Papermill in a process of its own, which ends when the worker that started it does, however that ends; the kernel, in
@@ -134,9 +134,7 @@ def keep(folder, code, seeds, files, how):
 def connect(options):
     """A Client of the scheduler that options name, or of a cluster on this machine that only this machine reaches."""
     if options.scheduler:
-        security = Security(tls_ca_file=options.tls_ca_file, tls_client_cert=options.tls_cert,
-                            tls_client_key=options.tls_key, require_encryption=bool(options.tls_ca_file))
-        with Client(options.scheduler, security=security) as client:
+        with Client(options.scheduler) as client:
             yield client
         return
     threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, CPU_COUNT // max(1, options.gpus)))}
@@ -244,11 +242,7 @@ def main():
     parser.add_argument("--group", type=int, default=1, help="seeds a run; statements about several need 2 or more")
     parser.add_argument("--gpus", type=int, default=0, help="a worker for each of so many graphics cards here")
     parser.add_argument("--scheduler", help="the address of a Dask cluster, instead of one on this machine")
-    for name, what in (("ca-file", "certificate authority"), ("cert", "certificate"), ("key", "private key")):
-        parser.add_argument(f"--tls-{name}", help=f"{what} for a scheduler at tls://..., a PEM file")
     options = parser.parse_args()
-    if options.tls_ca_file and not options.scheduler:
-        parser.error("the cluster on this machine needs no TLS: nothing outside can reach it")
     if not options.output.suffix or options.group < 1 or not options.seeds:
         parser.error("the output should be named something.json, seeds run upwards, and a group have at least one")
 

@@ -3,13 +3,11 @@
 import nbformat
 import pytest
 from common import NOTEBOOK, load_functions
-from nbval.plugin import IPyNbCell
+from nbval.plugin import IPyNbCell, coalesce_streams
 
-WHAT_TO_DO = """
-This cell does something else than the committed notebook shows. If you changed the notebook, run it again and copy its
-results, with the commands under Contributing in README.md; the tests then name the numbers in the text that are no
-longer right. If you did not, please report it. The cells after this one were left out.
-"""
+WHAT_TO_DO = """This cell does something else than the committed notebook shows. If you changed the notebook, run it
+again and copy its results, with the commands under Contributing in README.md; the tests then name the numbers in the
+text that are no longer right. If you did not, please report it. The cells after this one were left out."""
 
 
 class FirstFailure:
@@ -39,10 +37,21 @@ def without_mnist(patch, folder):
     patch.setenv("KERAS_HOME", str(folder / "keras"))
 
 
+def printed(cell):
+    """What a code cell shows, as text: one per output, of tables the Markdown."""
+    return [output.get("text", "") + data.get("text/markdown", data.get("text/plain", ""))
+            for output in coalesce_streams(cell.outputs) for data in [output.get("data", {})]]
+
+
 @pytest.fixture(scope="session")
 def notebook():
     """The notebook as committed, a NotebookNode."""
     return nbformat.read(NOTEBOOK, as_version=4)
+
+
+@pytest.fixture(scope="session")
+def sources(notebook):
+    return {cell.id: cell.source for cell in notebook.cells}
 
 
 @pytest.fixture(scope="session")
@@ -52,16 +61,12 @@ def functions():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What was left out, in a line; and the planted faults and what noticed them, as a table: see test_mutations.py."""
+    """What was left out, in a line; and the planted faults and what noticed them, as a table: see test_faults.py."""
     left_out = len(terminalreporter.stats.get("deselected", []))
     if left_out and terminalreporter.config.option.markexpr == "not slow":
         terminalreporter.write_line(
             f"Left out: {left_out} tests that take minutes. pip install -r requirements-dev.txt && pytest -m slow")
-    reports = [report for outcome in terminalreporter.stats.values() for report in outcome
-               if getattr(report, "when", "") == "call" and "fault" in dict(report.user_properties)]
-    if reports:
-        terminalreporter.write_line("\n| planted fault | result | noticed by |\n|---|---|---|")
-    for report in reports:
-        row = dict(report.user_properties)
-        result = "caught" if report.passed else "MISSED"
-        terminalreporter.write_line(f"| {row['fault']} | {result} | {row.get('noticed by', '')} |")
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    rows = [dict(report.user_properties) for report in reports if report.user_properties]
+    for row in [{"fault": "planted fault", "noticed by": "noticed by"}] * bool(rows) + rows:
+        terminalreporter.write_line(f"| {row['fault']} | {row.get('noticed by', 'NOTHING')} |")

@@ -1,9 +1,7 @@
 """Loading MNIST: a bad file is an error that helps, and no network is a notice that nobody can miss."""
 
 import os
-import socket
 import subprocess
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -27,35 +25,24 @@ def cached(monkeypatch, tmp_path):
     return path
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_good_file_is_read_as_it_is(functions, cached, monkeypatch, tmp_path, named):
-    path = tmp_path / "mine.npz" if named else cached
-    np.savez_compressed(path, **arrays())
-    if named:
-        monkeypatch.setenv("MNIST_NPZ", str(path))
-        cached.write_text("not looked at")
+@pytest.mark.parametrize("name", ["mine.npz", "keras/datasets/mnist.npz"])
+def test_good_file_is_read_as_it_is(functions, cached, monkeypatch, tmp_path, name):
+    cached.write_text("not looked at, if another is named")
+    np.savez_compressed(tmp_path / name, **arrays())
+    monkeypatch.setenv("MNIST_NPZ", str(tmp_path / name) if name == "mine.npz" else "")
     dataset, train, test = functions.load_data()
     assert dataset == "MNIST"
     for loaded, array in zip([*train, *test], arrays().values(), strict=True):
         np.testing.assert_array_equal(loaded, array)
 
 
-def cut_out(path, start, end):  # bytes
-    np.savez(path, **arrays())
-    content = path.read_bytes()
-    path.write_bytes(content[:start] + content[end:])
-
-
 BAD = {  # what is done to the file or its arrays, and what the error says
     "missing": (lambda path: None, "No such file"),
     "folder": (Path.mkdir, "directory|Permission"),
     "text": (lambda path: path.write_text("<html>404 Not Found</html>"), "pickled"),
-    "truncated": (lambda path: cut_out(path, 1000, 10 ** 9), "zip"),
-    "damaged": (lambda path: cut_out(path, 1000, 1001), "broken or not MNIST"),
+    "truncated": (lambda path: np.savez(path, **arrays()) or os.truncate(path, 1000), "zip"),
     "images of another size": ({"x_train": np.zeros((4, 32, 32), "uint8")}, r"\(4, 32, 32\)"),
-    "no images": ({"x_test": np.zeros((0, 28, 28), "uint8"), "y_test": np.zeros(0, "uint8")}, "labels"),
     "images normalised already": ({"x_train": np.zeros((4, 28, 28), "float32")}, "float32"),
-    "labels not whole": ({"y_train": np.array([0.0, 1.5, 2.0, 3.0])}, "float64"),
     "fewer labels than images": ({"y_test": np.array([7, 2], "uint8")}, r"\(2,\)"),
     "label 10": ({"y_train": np.array([0, 1, 2, 10], "uint8")}, "from 0 to 10"),
     "Fashion-MNIST": ({"y_test": np.array([9, 2, 1, 1, 6], "uint8")}, "another dataset"),
@@ -79,8 +66,13 @@ def test_bad_file_is_an_error_and_stays(functions, cached, monkeypatch, kind):
     assert before == (cached.is_file() and cached.read_bytes())
 
 
-def assert_sample(functions, capsys, reason):
-    """Without MNIST and its network, load_data returns 5,000 of MNIST's images and says so."""
+def hang(command, *, timeout, **options):
+    raise subprocess.TimeoutExpired(command, timeout)
+
+
+@pytest.mark.parametrize("network, reason", [(subprocess.run, "Connection refused"), (hang, "after 100 seconds")])
+def test_no_network_gives_a_notice_and_a_sample(functions, cached, monkeypatch, capsys, network, reason):
+    monkeypatch.setattr(functions.subprocess, "run", network)
     dataset, train, test = functions.load_data()
     said = capsys.readouterr().out
     assert "ONLY 5,000 OF MNIST" in said and reason in said and "set MNIST_NPZ" in said
@@ -89,27 +81,6 @@ def assert_sample(functions, capsys, reason):
         assert images.shape == (n, 28, 28) and images.dtype == np.uint8
         assert (images.min(), images.max()) == (0, 255)
         assert labels.shape == (n,) and set(labels) == set(range(10))
-
-
-def test_a_refused_network_gives_a_notice_and_a_sample(functions, cached, capsys):
-    assert_sample(functions, capsys, "Connection refused")
-
-
-@pytest.mark.slow
-def test_a_silent_network_does_too(functions, cached, monkeypatch, capsys):
-    with socket.create_server(("127.0.0.1", 0)) as server:  # takes a connection and never answers
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
-        threads = threading.active_count()
-        assert_sample(functions, capsys, "timed out")
-    assert threading.active_count() == threads  # nothing goes on waiting
-
-
-def test_a_silent_name_server_does_too(functions, cached, monkeypatch, capsys):
-    def run(command, *, timeout, **options):
-        raise subprocess.TimeoutExpired(command, timeout)
-
-    monkeypatch.setattr(functions.subprocess, "run", run)
-    assert_sample(functions, capsys, "timed out after 100 seconds")
 
 
 def test_what_was_downloaded_is_taken_from_where_keras_keeps_it(functions, cached, monkeypatch):
@@ -121,22 +92,11 @@ def test_what_was_downloaded_is_taken_from_where_keras_keeps_it(functions, cache
     assert commands[0][-1].endswith("keras.datasets.mnist.load_data()")
 
 
-def test_only_a_missing_network_is_taken_for_one(functions, cached, monkeypatch):
-    def load_data():
-        raise OSError("our own")
-
-    monkeypatch.setattr(functions.subprocess, "run", lambda *command, **options: None)
-    monkeypatch.setattr(functions.keras.datasets.mnist, "load_data", load_data)
-    with pytest.raises(OSError, match="our own"):
-        functions.load_data()
-
-
 @pytest.mark.skipif(not os.environ.get("MNIST_NPZ"), reason="needs MNIST as a file")
 def test_the_sample_is_of_mnists_training_images(functions, monkeypatch, tmp_path):
-    _, (images, labels), (images_test, _) = functions.load_data()
+    _, (images, labels), _ = functions.load_data()
     training = {image.tobytes(): label for image, label in zip(images, labels)}
     without_mnist(monkeypatch, tmp_path)
     _, *parts = functions.load_data()
     sample = {image.tobytes(): label for part in parts for image, label in zip(*part)}
     assert len(sample) == 5000 and sample.items() <= training.items()
-    assert not sample.keys() & {image.tobytes() for image in images_test}

@@ -1,6 +1,5 @@
-"""Seeds by the dozen: benchmarks/many_seeds.py, on real clusters, mostly with a toy in place of the notebook."""
+"""Seeds by the dozen: benchmarks/many_seeds.py, on real clusters, with a toy in place of the notebook."""
 
-import contextlib
 import json
 import os
 import signal
@@ -11,57 +10,57 @@ import time
 import nbformat
 import psutil
 import pytest
-from common import NOTEBOOK, PROJECT
-from conftest import without_mnist
+from common import PROJECT
 
-json_load_robust = pytest.importorskip(
-    "distributed.utils", reason="requirements-dev.txt is not installed").json_load_robust
+pytest.importorskip("distributed", reason="requirements-dev.txt is not installed")
 pytestmark = pytest.mark.slow
-
 TOY = """
 import json, os, pathlib, time
 seed = SEEDS[0]
 with open({started!r}, "a") as file:
     file.write(f"{{seed}}\\n")
+pathlib.Path({started!r} + "-on-card-" + os.environ["CUDA_VISIBLE_DEVICES"]).touch()
 time.sleep({seconds})
-if seed == 11:
-    raise OSError("no space left")
 if seed == 12:
+    raise OSError("no space left")
+if seed == 14:
     os._exit(1)
 pathlib.Path("artifacts").mkdir()
-one = {{"test_accuracy": [s / 100 for s in SEEDS], "parameters": 1, "device": [os.environ.get("CUDA_VISIBLE_DEVICES")]}}
-results = {{"dataset": "5,000 of MNIST" if seed == 13 else "MNIST", "seeds": SEEDS, "train_images": 1, "test_images": 1,
+one = {{"test_accuracy": [s / 100 for s in SEEDS]}}
+results = {{"dataset": "5,000 of MNIST" if seed == 18 else "MNIST", "seeds": SEEDS, "train_images": 1, "test_images": 1,
            "models": {{"Hidden layer": one}}, "techniques": {{"dropout": {{"test_accuracy": [seed / 100 + 0.01]}}}}}}
 pathlib.Path("artifacts/results.json").write_text(json.dumps(results))
 """
-VERDICT = """
-if seed == 14:
-    print("FAILS: the earth is flat")
-    raise AssertionError("something does not hold")
-"""
+VERDICT = "if seed == 16:\n    print('FAILS: the earth is flat')\n    raise AssertionError"
 
 
 @pytest.fixture
-def toy(tmp_path):
-    """A notebook that does next to nothing: makes it, given its seconds, and returns the command that runs it."""
-    def make(seconds):
+def start(tmp_path, monkeypatch):
+    """Starts many_seeds.py with a notebook that does next to nothing, in so many seconds."""
+    monkeypatch.setenv("NOTEBOOK", str(tmp_path / "toy.ipynb"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+    def start(*options, seconds=0):
         cells = [nbformat.v4.new_code_cell("SEEDS = [0]", metadata={"tags": ["parameters"]}),
-                 nbformat.v4.new_code_cell(TOY.format(started=str(tmp_path / "started"), seconds=seconds)),
+                 nbformat.v4.new_code_cell(TOY.format(started=str(tmp_path / "started"), seconds=seconds), id="toy"),
                  nbformat.v4.new_code_cell(VERDICT, id="verdict")]
         metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "toy.ipynb")
+        processes.append(subprocess.Popen(
+            [sys.executable, PROJECT / "benchmarks/many_seeds.py", tmp_path / "merged.json", *options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True))
+        return processes[-1]
 
-        def command(*options, output="merged.json"):
-            return {"args": [sys.executable, PROJECT / "benchmarks/many_seeds.py", tmp_path / output, *options],
-                    "env": os.environ | {"NOTEBOOK": str(tmp_path / "toy.ipynb")}, "text": True}
-        return command
+    processes = []
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may ignore Ctrl-C
-    yield make
+    yield start
     signal.signal(signal.SIGINT, handler)
+    for process in processes:
+        process.kill()
 
 
-def lines(path):
-    return [int(line) for line in path.read_text().split()] if path.exists() else []
+def numbers(path):
+    return list(map(int, path.read_text().split())) if path.exists() else []
 
 
 def wait_until(happened, seconds=120):
@@ -71,100 +70,61 @@ def wait_until(happened, seconds=120):
         time.sleep(0.1)
 
 
-def test_a_worker_is_killed_then_all_is_stopped_and_started_again(toy, tmp_path):
-    command = toy(seconds=6)("--seeds", "0-7")
-    started, folder = tmp_path / "started", tmp_path / "merged"
-    process = psutil.Process(subprocess.Popen(**command, start_new_session=True).pid)
-    try:
-        wait_until(lambda: len(lines(started)) >= 2)
-        everything = process.children(recursive=True)
-        hosts = {each.laddr.ip for one in [process, *everything] for each in one.net_connections() if each.laddr}
-        assert hosts == {"127.0.0.1"}  # whoever reaches a Dask cluster can run code there
-        worker = next(one for one in everything if any("papermill" in " ".join(c.cmdline()) for c in one.children()))
-        orphans = worker.children(recursive=True)
-        worker.kill()
-        assert not psutil.wait_procs(orphans, timeout=4)[1]  # before they would have ended by themselves
+def papermills(process):
+    return [one for one in process.children(recursive=True) if "papermill" in str(one.cmdline())]
 
-        wait_until(lambda: len(list(folder.glob("seed-*[0-9]/results.json"))) >= 3 and len(lines(started)) >= 6)
-        everything = process.children(recursive=True)
-        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-        assert not psutil.wait_procs([process, *everything], timeout=40)[1]
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    complete = {int(run.name[5:]) for run in folder.glob("seed-*[0-9]")}
-    assert 3 <= len(complete) < 8 and not (tmp_path / "merged.json").exists()
-    before = lines(started)
 
-    again = subprocess.run(**command, capture_output=True, timeout=120)
-    assert again.returncode == 0, again.stderr
-    assert sorted(lines(started)[len(before):]) == sorted(set(range(8)) - complete)  # what is complete is not run again
+def complete(folder):
+    return {int(run.name[5:]) for run in folder.glob("merged/seed-*[0-9]")}
+
+
+def test_a_worker_is_killed_and_all_is_stopped_and_started_again_here_and_elsewhere(start, tmp_path):
+    from distributed import LocalCluster
+
+    seeds, started = ("--seeds", "0-9"), tmp_path / "started"
+    running = start(*seeds, seconds=6)
+    process = psutil.Process(running.pid)
+    wait_until(lambda: len(numbers(started)) >= 2)
+    everything = [process, *process.children(recursive=True)]
+    hosts = {each.laddr.ip for one in everything for each in one.net_connections() if each.laddr}
+    assert hosts == {"127.0.0.1"}  # whoever reaches a Dask cluster can run code there
+    worker = papermills(process)[0].parent()
+    orphans = worker.children(recursive=True)
+    worker.kill()
+    assert not psutil.wait_procs(orphans, timeout=4)[1]  # before they would have ended by themselves
+    wait_until(lambda: len(complete(tmp_path)) >= 3 and len(numbers(started)) >= 6)
+    everything = [process, *process.children(recursive=True)]
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    assert not psutil.wait_procs(everything, timeout=40)[1]
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+        elsewhere, before = (*seeds, "--scheduler", cluster.scheduler_address), len(numbers(started))
+        running = start(*elsewhere, seconds=6)
+        wait_until(lambda: len(numbers(started)) > before)
+        os.killpg(running.pid, signal.SIGINT)  # the worker lives on, but not what it was at
+        assert running.wait(20)
+        wait_until(lambda: not papermills(psutil.Process()), 10)
+        done, before = complete(tmp_path), len(numbers(started))
+        assert 3 <= len(done) < 10 and not (tmp_path / "merged.json").exists()
+        running = start(*elsewhere, seconds=6)
+        out, err = running.communicate(timeout=180)
+    assert running.returncode == 0, err
+    assert sorted(numbers(started)[before:]) == sorted(set(range(10)) - done)  # what is complete is not run again
     merged = json.loads((tmp_path / "merged.json").read_text())
-    assert merged["seeds"] == merged["technique_seeds"] == list(range(8))
-    assert merged["models"]["Hidden layer"]["test_accuracy"] == [seed / 100 for seed in range(8)]
-    assert merged["models"]["Hidden layer"]["parameters"] == 1
-    assert "| Hidden layer | 3.50 ± 2.05 |  |" in again.stdout
-    assert "| dropout | 4.50 ± 2.05 | +1.00 ± 0.00 |" in again.stdout
+    assert merged["seeds"] == merged["technique_seeds"] == list(range(10))
+    assert "| Hidden layer | 4.50 ± 2.17 |  |" in out and "| dropout | 5.50 ± 2.17 | +1.00 ± 0.00 |" in out
     assert merged["ran_on"][0]["threads"] == 1 and {"processor", "keras"} <= set(merged["ran_on"][0])
-
-    other = toy(seconds=1)("--seeds", "0-7")  # other code
-    refused = subprocess.run(**other, capture_output=True, timeout=60)
-    assert refused.returncode and "holds runs of other code" in refused.stderr
+    assert "holds runs of other code" in start(*seeds, seconds=1).communicate(timeout=60)[1]
 
 
-def test_what_fails_is_named_and_kept_and_not_merged(toy, tmp_path):
-    ran = subprocess.run(**toy(seconds=0)("--seeds", "10-14"), capture_output=True, timeout=120)
-    assert ran.returncode == 1
+def test_what_fails_is_named_and_not_merged_and_each_worker_has_its_card(start, tmp_path):
+    process = start("--seeds", "10-19", "--group", "2", "--gpus", "2", seconds=2)
+    out, err = process.communicate(timeout=120)
     merged = json.loads((tmp_path / "merged.json").read_text())
-    assert merged["seeds"] == [10, 14] and merged["does_not_hold"] == {"the earth is flat": ["seed-14"]}
-    assert "Does not hold: the earth is flat (seed-14)" in ran.stdout
-    for seed, reason in {11: "OSError: no space left", 12: "Kernel died", 13: "it had 5,000 of MNIST"}.items():
-        assert f"seed-{seed}, " in ran.stderr.splitlines()[-1] and reason in ran.stderr
-        assert (tmp_path / f"merged/seed-{seed}.failed/run.ipynb").exists()
-
-
-def test_each_worker_sees_the_graphics_card_that_it_was_given(toy, tmp_path):
-    ran = subprocess.run(**toy(seconds=2)("--seeds", "0-3", "--group", "2", "--gpus", "2"), capture_output=True,
-                         timeout=120)
-    assert ran.returncode == 0, ran.stderr
-    merged = json.loads((tmp_path / "merged.json").read_text())
-    assert sorted(merged["models"]["Hidden layer"]["device"]) == ["0", "1"] and merged["technique_seeds"] == [0, 2]
-
-
-def test_another_cluster_over_tls(toy, tmp_path):
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1",
-                    "-keyout", key, "-out", cert], check=True, capture_output=True)
-    tls = ["--tls-ca-file", cert, "--tls-cert", cert, "--tls-key", key]
-    here = ["--dashboard-address", "127.0.0.1:0", *tls]
-    with contextlib.ExitStack() as stack:
-        def start(*command):
-            command = [sys.executable, "-m", "dask", *command, *here]
-            process = stack.enter_context(subprocess.Popen(command, cwd=tmp_path))
-            stack.callback(process.terminate)
-            return psutil.Process(process.pid)
-
-        start("scheduler", "--host", "tls://127.0.0.1", "--port", "0", "--scheduler-file", "scheduler.json")
-        address = json_load_robust(tmp_path / "scheduler.json", timeout=60)["address"]
-        worker = start("worker", address, "--nthreads", "1")
-        ran = subprocess.run(**toy(seconds=0)("--seeds", "0-1", "--scheduler", address, *tls), capture_output=True,
-                             timeout=120)
-        (tmp_path / "started").unlink()
-        command = toy(seconds=30)("--seeds", "2-3", "--scheduler", address, *tls, output="other.json")
-        stopped = subprocess.Popen(**command)
-        wait_until(lambda: lines(tmp_path / "started"))
-        stopped.send_signal(signal.SIGINT)  # the workers live on, but not what they were at
-        assert stopped.wait(20)
-        wait_until(lambda: not any("papermill" in str(one.cmdline()) for one in worker.children(recursive=True)), 10)
-    assert address.startswith("tls://127.0.0.1") and ran.returncode == 0, ran.stderr
-    assert json.loads((tmp_path / "merged.json").read_text())["seeds"] == [0, 1]
-
-
-def test_a_run_of_5000_digits_is_refused(tmp_path, monkeypatch):
-    without_mnist(monkeypatch, tmp_path)
-    monkeypatch.setenv("NOTEBOOK", str(NOTEBOOK))
-    command = [sys.executable, PROJECT / "benchmarks/many_seeds.py", tmp_path / "merged.json", "--seeds", "0-0"]
-    ran = subprocess.run(command, capture_output=True, text=True)
-    assert ran.returncode == 1 and "seed-0, it had 5,000 of MNIST instead of all" in ran.stderr
-    assert not (tmp_path / "merged.json").exists()
-    assert json.loads((tmp_path / "merged/seed-0.failed/results.json").read_text())["seeds"] == [0]
+    assert merged["seeds"] == [10, 11, 16, 17] and merged["technique_seeds"] == [10, 16]
+    assert {path.name[-1] for path in tmp_path.glob("started-on-card-*")} == {"0", "1"}
+    assert merged["does_not_hold"] == {"the earth is flat": ["seeds-16-17"]}
+    assert "Does not hold: the earth is flat (seeds-16-17)" in out and process.returncode == 1
+    for seeds, reason in {"12-13": "OSError: no space left", "14-15": "Kernel died", "18-19": "5,000 of MNIST"}.items():
+        assert f"seeds-{seeds}, " in err.splitlines()[-1] and reason in err
+        assert (tmp_path / f"merged/seeds-{seeds}.failed/run.ipynb").exists()
