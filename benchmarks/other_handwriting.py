@@ -33,7 +33,7 @@ def main(path):
     functions = load_functions()
     digits = load_digits()
     collections = {"USPS": read_usps(path), "scikit-learn's": (digits.images, digits.target)}
-    rows = ["| | " + " | ".join(f"{name}, enlarged | {name}, prepared" for name in collections) + " |",
+    rows = ["| model | " + " | ".join(f"{name}, enlarged | {name}, prepared" for name in collections) + " |",
             "|---" + "|--:" * 2 * len(collections) + "|"]
     inputs = []
     for images, labels in collections.values():

@@ -69,7 +69,7 @@ def with_thirty_seeds(table):
 def beside(speed):
     """What people usually run beside what the notebook has for it, from rows of speed.md."""
     found = re.findall(r"^\| (.*?) \| (.*?) \| ([\d.]+) \(.*?\) \|$", speed, re.MULTILINE)
-    table = ["| | usually | here |", "|---|--:|--:|"]
+    table = ["| compared | usually | here |", "|---|--:|--:|"]
     for name, pair in BESIDE.items():
         rows = [row[1:] for start in pair for row in found if row[0].startswith(start)]
         if len(rows) == 2:  # PyTorch may not have been installed
