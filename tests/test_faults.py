@@ -132,7 +132,7 @@ def first_failure(cells, start):
             if failed:  # here or, if nbval does not compare this cell, in the last one
                 return f"cell {name}: FAILS: {'; '.join(dict.fromkeys(failed))}", said
             if said != "nothing failed":
-                differs = re.search("Missing output|Unexpected output|Cell outputs differ", said)
+                differs = re.search(r"(Missing|Unexpected) output.*|(mismatch|dissimilar) .*", said)
                 wrong = re.search("^AssertionError: (.*do not hold: .+)", said, re.MULTILINE)
                 how = wrong[1] if wrong else differs and f"shows something else than as committed: {differs[0]}"
                 return how and f"cell {name}: {how}", said
@@ -145,7 +145,7 @@ ORDER = [cell.id for cell in nbformat.read(NOTEBOOK, as_version=4).cells][::-1]
 @pytest.mark.parametrize("fault, cell, change", sorted(IN_A_RUN, key=lambda fault: ORDER.index(fault[1])), ids=str)
 def test_a_run_notices(fault, cell, change, cells, record_property, monkeypatch):
     record_property("fault", fault)
-    monkeypatch.setattr(cells[cell].cell, "source", plant(cells[cell].cell.source, change))
+    monkeypatch.setitem(cells[cell].cell, "source", plant(cells[cell].cell.source, change))
     noticed, said = first_failure(cells, cell)
     assert noticed, said[-3000:]  # not any error will do: that might be in what is planted
     record_property("noticed by", noticed)
