@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 from common import NOTEBOOK, load_functions
-from nbval.plugin import IPyNbCell, coalesce_streams
+from nbval.plugin import IPyNbCell
 
 WHAT_TO_DO = """This cell does something else than the committed notebook shows. If you changed the notebook, run it
 again and copy its results, with the commands under Contributing in README.md; the tests then name the numbers in the
@@ -38,9 +38,9 @@ def without_mnist(patch, folder):
 
 
 def printed(cell):
-    """What a code cell shows, as text: one per output, of tables the Markdown."""
-    return [output.get("text", "") + data.get("text/markdown", data.get("text/plain", ""))
-            for output in coalesce_streams(cell.outputs) for data in [output.get("data", {})]]
+    """What a code cell shows, as text, of tables the Markdown."""
+    return "".join(output.get("text") or "\n{}\n".format(data.get("text/markdown", data.get("text/plain")))
+                   for output in cell.outputs for data in [output.get("data", {})])
 
 
 @pytest.fixture(scope="session")

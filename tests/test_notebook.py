@@ -22,7 +22,7 @@ def test_outputs_are_of_one_run_on_the_real_mnist_without_an_error_or_a_path(not
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5) and NOTEBOOK.stat().st_size < 2_000_000  # for GitHub
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
-    text = {cell.id: "\n".join(printed(cell)) for cell in notebook.cells if cell.cell_type == "code"}
+    text = {cell.id: printed(cell) for cell in notebook.cells if cell.cell_type == "code"}
     assert text["load"].startswith("MNIST: 60,000 images to train on and 10,000 to test on")
     assert not [cell for cell, one in outputs(notebook) if one.get("name", one.output_type) in ("stderr", "error")]
     assert not [one for one in text.items() if re.search(r"/(home|root|tmp|work|usr|Users)/|[A-Z]:\\|\x08|\r", one[1])]
@@ -59,7 +59,7 @@ def test_readme_shows_what_was_measured():
 
 
 def test_every_statement_held_in_the_committed_run(notebook):
-    text = "\n".join(line for cell in notebook.cells if cell.cell_type == "code" for line in printed(cell))
+    text = "\n".join(printed(cell) for cell in notebook.cells if cell.cell_type == "code")
     said = re.findall(r"^(holds|FAILS|skipped[^:]*): (.+)$", text, re.MULTILINE)
     n = len({statement for _, statement in said})
     assert {verdict for verdict, _ in said} == {"holds"} and n >= 20

@@ -32,7 +32,7 @@ def numbers(text):
 
 def shown(cell):
     """A code cell's outputs, as text, with the descriptions of figures."""
-    return "\n".join(printed(cell)) + json.dumps([output.get("metadata", {}) for output in cell.outputs])
+    return printed(cell) + json.dumps([output.get("metadata", {}) for output in cell.outputs])
 
 
 def recorded(cells):
