@@ -16,7 +16,7 @@ FACTS = {  # place -> numbers that are neither measured nor set where they stand
     "techniques-text": "7", "techniques-table-text": "20", "techniques-seen": "30 0.003", "own-digits": "99",
     "elsewhere-text": "1,797 13", "exercises": "0 1 2 3 4 5 10 28 784 1,000 5,500 7,850 79,510",
     "answers": "1 2 3 4 5 1,000 55,000",
-    "README.md": "2 30 95 3.11 3.13 7 70 70,000 11 5,000 3.0 2007 2018 2019 99.5",
+    "README.md": "2 30 95 3.11 3.13 7 70,000 11 5,000 3.0 2007 2018 2019 99.5",
     "benchmarks/README.md": "0 0.1 1 2 3 3.9 4 5 9 10 14 20 30 32 33 59 60 64 89 95 5,000 10,000 60,000 192.168 1.10 "
                             "127.0 8786"}
 NUMBER = re.compile(r"[-+]?\d+\.\d+ ± \d+\.\d+|\d(?:[\d,]*\d)?(?:\.\d+)?")
