@@ -70,7 +70,8 @@ def hang(command, *, timeout, **options):
     raise subprocess.TimeoutExpired(command, timeout)
 
 
-@pytest.mark.parametrize("network, reason", [(subprocess.run, "Connection refused"), (hang, "after 100 seconds")])
+@pytest.mark.parametrize("network, reason", [
+    pytest.param(subprocess.run, "Connection refused", marks=pytest.mark.slow), (hang, "after 100 seconds")])
 def test_no_network_gives_a_notice_and_a_sample(functions, cached, monkeypatch, capsys, network, reason):
     monkeypatch.setattr(functions.subprocess, "run", network)
     dataset, train, test = functions.load_data()
