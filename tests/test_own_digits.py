@@ -138,7 +138,7 @@ def test_digits_that_people_drew_and_photographed(functions):
     saved, folder = PROJECT / "artifacts", os.environ.get("DRAWN_DIGITS")
     results = saved / "results.json"
     if not folder or not results.is_file() or json.loads(results.read_text())["dataset"] != "MNIST":
-        pytest.skip("needs DRAWN_DIGITS, and the notebook run on MNIST")
+        pytest.skip("needs a folder of drawn digits in DRAWN_DIGITS, and the notebook run on MNIST")
     model = functions.keras.saving.load_model(saved / "CNN.keras")
     count, read = Counter(), Counter()
     for row in csv.DictReader((Path(folder) / "labels.csv").open()):
