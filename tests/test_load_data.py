@@ -80,8 +80,7 @@ def test_no_network_gives_a_notice_and_a_sample(functions, cached, monkeypatch, 
     assert dataset == "5,000 of MNIST"
     for (images, labels), n in ((train, 4000), (test, 1000)):
         assert images.shape == (n, 28, 28) and images.dtype == np.uint8
-        assert (images.min(), images.max()) == (0, 255)
-        assert labels.shape == (n,) and set(labels) == set(range(10))
+        assert (images.min(), images.max()) == (0, 255) and labels.shape == (n,) and set(labels) == set(range(10))
 
 
 def test_what_was_downloaded_is_taken_from_where_keras_keeps_it(functions, cached, monkeypatch):
@@ -89,8 +88,7 @@ def test_what_was_downloaded_is_taken_from_where_keras_keeps_it(functions, cache
     monkeypatch.setattr(functions.subprocess, "run", lambda command, **options: commands.append(command))
     monkeypatch.setattr(functions.keras.datasets.mnist, "load_data", lambda: ((x, y), tuple(test)))
     dataset, train, _ = functions.load_data()
-    assert dataset == "MNIST" and train[0] is x and len(commands) == 1
-    assert commands[0][-1].endswith("keras.datasets.mnist.load_data()")
+    assert dataset == "MNIST" and train[0] is x and ["mnist.load_data()" in one[-1] for one in commands] == [True]
 
 
 @pytest.mark.skipif(not os.environ.get("MNIST_NPZ"), reason="needs MNIST as a file")

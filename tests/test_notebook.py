@@ -103,6 +103,8 @@ def test_what_is_said_of_benchmarks_was_measured(notebook, sources):
     assert abs(interval(changes["three hidden layers"])[0]) < interval(changes["three hidden layers"])[1]
     assert list(groups["batch normalisation"] > 0) == [True] + 9 * [False]
     assert all(0.15 <= np.ptp(values) < 0.45 for values in models.values())  # as the figure's title says
+    none, hidden, _, cnn = (100 - interval(accuracies)[0] for accuracies in models.values())
+    assert (1 - hidden / none, 1 - cnn / hidden) == pytest.approx((0.75, 0.7), abs=0.02)  # three quarters, seven in ten
     for text in (PAGES["benchmarks/README.md"], sources["techniques-seen"]):
         for name, change in changes.items():  # each number stands behind its own name
             number = re.escape("{:+.2f} ± {:.2f}".format(*interval(change)))
