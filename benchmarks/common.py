@@ -1,5 +1,6 @@
-"""What the scripts here and the tests share: the notebook, its functions, and what is read from its results."""
+"""What the scripts here share: the notebook's functions, and what is read from its results."""
 
+import ast
 import contextlib
 import io
 import os
@@ -12,36 +13,75 @@ import numpy as np
 from scipy import stats
 
 PROJECT = Path(__file__).parent.parent
-NOTEBOOK = Path(os.environ.get("NOTEBOOK", PROJECT / "Handwritten_Digits_Classifier.ipynb"))  # or a copy with a fault
+# The notebook, or a copy of it in which a test has planted a fault
+NOTEBOOK = Path(
+    os.environ.get("NOTEBOOK", PROJECT / "Handwritten_Digits_Classifier.ipynb")
+)
 
 
-def load_functions(*more):
-    """Run the notebook's settings, imports and functions in a module of their own, and return that.
+def load_functions(*more, **settings):
+    """Run the notebook's imports and settings and define its functions in a new module.
 
-    These are the cells tagged 'parameters' and 'definitions', without the pictures and summaries that they show. The
-    cells with the ids in more are run as well, all in the notebook's order.
+    more: ids of cells that are run whole, in the notebook's order, such as "load".
+    settings: values in place of those in the cell of parameters, such as EPOCHS=1.
     """
     module = types.ModuleType("notebook_functions")
-    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    sys.modules[module.__name__] = module
+    module.warm_up_and_decay = (
+        None  # a default argument; "learning-rate" gives it a value
+    )
+    run_cells(module, "imports", "parameters")
+    vars(module).update(settings)
+    whole = {"settings", *more}
     for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
-        if {"parameters", "definitions", cell.id} & {*cell.metadata.get("tags", []), *more}:
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(without_pictures(cell), f"{NOTEBOOK.name}, cell {cell.id}", "exec"), vars(module))
+        if cell.id in whole:
+            run_cells(module, cell.id)
+        elif "definitions" in cell.metadata.get("tags", []):
+            run_cells(module, cell.id, only_functions=True)
     return module
 
 
-def without_pictures(cell):
-    """A cell's code without the pictures that it shows in the end."""
-    return cell.source.partition("\n\n\nshow_images(")[0]
+def run_cells(module, *ids, only_functions=False):
+    """Run cells of the notebook in a module, without what they print."""
+    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+        if cell.id in ids:
+            lines = cell.source.splitlines()
+            code = "\n".join(line for line in lines if not line.startswith("%"))
+            tree = ast.parse(code, f"{NOTEBOOK.name}, cell {cell.id}")
+            if only_functions:
+                tree.body = [
+                    node for node in tree.body if isinstance(node, ast.FunctionDef)
+                ]
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(
+                    compile(tree, f"{NOTEBOOK.name}, cell {cell.id}", "exec"),
+                    vars(module),
+                )
+
+
+def predict(model, images):
+    """The digits that a model reads in images (n, 28, 28), 0 to 1: (n,)."""
+    x = np.asarray(images).reshape(-1, *model.input_shape[1:])
+    return model.predict(x, verbose=0).argmax(axis=1)
 
 
 def accuracies(results):
-    """Test accuracies in % from a results.json: of the models and of the techniques, each name -> (seeds,)."""
-    return [{name: 100 * np.array(one["test_accuracy"]) for name, one in results[kind].items()}
-            for kind in ("models", "techniques")]
+    """Test accuracies in % from a results.json: of the models and of the techniques,
+    each a dictionary, name -> (seeds,)."""
+    found = []
+    for kind in ("models", "techniques"):
+        by_name = {}
+        for name, values in results[kind].items():
+            by_name[name] = 100 * np.array(values["test_accuracy"])
+        found.append(by_name)
+    return found
 
 
 def interval(values):
-    """The mean of values and half the width of its 95 % confidence interval, by Student's t; NaN for a single one."""
+    """The mean of values, and half the width of its 95 % confidence interval by Student's
+    t; NaN for a single value."""
     n = len(values)
-    return np.mean(values), stats.t.ppf(0.975, n - 1) * stats.sem(values) if n > 1 else np.nan
+    half_width = np.nan
+    if n > 1:
+        half_width = stats.t.ppf(0.975, n - 1) * stats.sem(values)
+    return np.mean(values), half_width
