@@ -1,17 +1,18 @@
-"""What the tests share."""
+"""Hooks and fixtures of the tests."""
 
-import nbformat
 import pytest
-from common import NOTEBOOK, load_functions
+from helpers import read_notebook
 from nbval.plugin import IPyNbCell
 
-WHAT_TO_DO = """This cell does something else than the committed notebook shows. If you changed the notebook, run it
-again and copy its results, with the commands under Contributing in README.md; the tests then name the numbers in the
-text that are no longer right. If you did not, please report it. The cells after this one were left out."""
+WHAT_TO_DO = """\
+This cell does something else than the committed notebook shows. If you changed the
+notebook, run it again and copy its results, with the commands under Contributing in
+README.md; the tests then name the numbers in the text that are no longer right. If
+you did not, please report it. The cells after this one were left out."""
 
 
 class FirstFailure:
-    """Where a cell of the notebook fails, say what to do, and skip the cells after it, which would only repeat it."""
+    """Say what to do where a cell of the notebook fails, and skip those after it."""
 
     def pytest_runtest_setup(self, item):
         if isinstance(item, IPyNbCell) and hasattr(item.parent, "failed_cell"):
@@ -27,46 +28,37 @@ class FirstFailure:
 
 
 def pytest_configure(config):
-    config.pluginmanager.register(FirstFailure())  # so that it sees the notebook, which is not in this folder
-
-
-def without_mnist(patch, folder):
-    """For a pytest.MonkeyPatch: let the notebook find no file of MNIST, no cached one, and a network that refuses."""
-    patch.delenv("MNIST_NPZ", raising=False)
-    patch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
-    patch.setenv("KERAS_HOME", str(folder / "keras"))
-
-
-def printed(cell):
-    """What a code cell shows, as text, of tables the Markdown."""
-    return "".join(output.get("text") or "\n{}\n".format(data.get("text/markdown", data.get("text/plain")))
-                   for output in cell.outputs for data in [output.get("data", {})])
+    # Registered, not defined here, as the notebook is not in this folder.
+    config.pluginmanager.register(FirstFailure())
 
 
 @pytest.fixture(scope="session")
 def notebook():
-    """The notebook as committed, a NotebookNode."""
-    return nbformat.read(NOTEBOOK, as_version=4)
+    """The notebook as committed."""
+    return read_notebook()
 
 
 @pytest.fixture(scope="session")
 def sources(notebook):
+    """The notebook's cells: id -> text or code."""
     return {cell.id: cell.source for cell in notebook.cells}
 
 
-@pytest.fixture(scope="session")
-def functions():
-    """A module with the notebook's functions."""
-    return load_functions()
-
-
 def pytest_terminal_summary(terminalreporter):
-    """What was left out, in a line; and the planted faults and what noticed them, as a table: see test_faults.py."""
+    """Say what was left out, and what noticed each fault of test_faults.py."""
     left_out = len(terminalreporter.stats.get("deselected", []))
     if left_out and terminalreporter.config.option.markexpr == "not slow":
         terminalreporter.write_line(
-            f"Left out: {left_out} tests that take minutes. pip install -r requirements-dev.txt && pytest -m slow")
-    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
-    rows = [dict(report.user_properties) for report in reports if report.user_properties]
-    for row in [{"fault": "planted fault", "noticed by": "noticed by"}] * bool(rows) + rows:
-        terminalreporter.write_line(f"| {row['fault']} | {row.get('noticed by', 'NOTHING')} |")
+            f"Left out: {left_out} tests that take minutes. "
+            "pip install -r requirements-dev.txt && pytest -m slow"
+        )
+    stats = terminalreporter.stats
+    rows = []
+    for report in stats.get("passed", []) + stats.get("failed", []):
+        properties = dict(report.user_properties)
+        if "fault" in properties:
+            noticed_by = properties.get("noticed by", "NOTHING")
+            rows.append(f"| {properties['fault']} | {noticed_by} |")
+    if rows:
+        terminalreporter.write_line("| planted fault | noticed by |\n|---|---|")
+        terminalreporter.write_line("\n".join(rows))

@@ -1,168 +1,329 @@
-"""What the notebook's figures and tables show, on made-up runs with known answers."""
+"""What figures and tables show, on made-up runs with known answers."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy import signal
+from helpers import load_functions, run_cell
 
 NAMES = ["No hidden layer", "Hidden layer", "Flatten layer", "CNN"]
-CURVES = dict(zip(("no-hidden-curves", "hidden-curves", "flatten-curves", "cnn-curves"), NAMES))
-TRUE = np.array([3, 3, 3, 5])  # the labels of the test images
+TRUE = np.array([5, 3, 3, 3, 8])  # the labels of the test images
 
 
-def made_up(shift, answers, sure=0.8, model=None):
-    """A run of two epochs, which gives these answers with such a probability."""
-    history = {"accuracy": [0.5 + shift, 0.7 + shift], "val_accuracy": [0.6 + shift, 0.8 + shift],
-               "loss": [1.5 - shift, 1.2 - shift], "val_loss": [1.4 - shift, 1.1 - shift]}
-    return SimpleNamespace(
-        model=model or SimpleNamespace(count_params=lambda: 7850), history=history, seconds=10 * shift,
-        probabilities=(1 - sure) / 9 + np.eye(10)[answers] * (sure - (1 - sure) / 9), test_accuracy=0.5)
+def made_up_run(start, answers, confidence=0.8, test_accuracy=0.5, model=None):
+    """A run of two epochs that gives these answers with such a probability."""
+    others = (1 - confidence) / 9
+    return {
+        "model": model or SimpleNamespace(count_params=lambda: 7850),
+        "history": {
+            "accuracy": [0.5 + start, 0.7 + start],
+            "val_accuracy": [0.6 + start, 0.8 + start],
+            "loss": [1.5 - start, 1.2 - start],
+            "val_loss": [1.4 - start, 1.1 - start],
+        },
+        "seconds": 1.0,
+        "test_accuracy": test_accuracy,
+        "probabilities": others + np.eye(10)[answers] * (confidence - others),
+    }
 
 
 @pytest.fixture
-def shown(functions, sources, monkeypatch):
-    """The functions, with two made-up runs of each model; a list of what they show; and how to run some cells there."""
-    def show(figure, title):
-        figure.suptitle(title)
-        outputs.append(figure)
+def shown():
+    """The functions, with made-up runs and images; shown.outputs lists what they show."""
 
-    def run(*cells, **given):
-        names = vars(functions) | given
-        for name in cells:
-            exec(sources[name], names)
-        return names
+    def display(output, metadata=None):
+        outputs.append(output)
+        if not isinstance(output, str):  # a figure is described by its title
+            assert metadata == {"image/png": {"alt": output.get_suptitle()}}
 
     outputs = []
-    runs = {name: [made_up(0.1 * place, [3, 5, 5, 5]), made_up(0.1 * place + 0.02, [3, 3, 5, 8])]
-            for place, name in enumerate(NAMES)}
-    for name, value in {
-            "DATASET": "MNIST", "show": show, "display": lambda one, **more: outputs.append(one), "Markdown": str,
-            "y_test": TRUE, "runs": runs, "images_train": np.random.default_rng(0).random((60, 28, 28)),
-            "labels_train": np.arange(60) % 10, "check": lambda *statement: None,
-            "other_settings": None, "not_mnist": None, "on_a_gpu": None}.items():
-        monkeypatch.setattr(functions, name, value, raising=False)
-    return functions, outputs, run
+    random = np.random.default_rng(0)
+    functions = load_functions(
+        DATASET="MNIST",
+        SEEDS=[4, 6],
+        epochs=2,
+        skip=None,
+        x_test=random.uniform(0.1, 1, (5, 28, 28)),
+        y_test=TRUE,
+        outputs=outputs,
+        runs={
+            name: [
+                made_up_run(place / 10, [5, 3, 3, 3, 8]),
+                made_up_run(place / 10 + 0.02, [5, 3, 3, 3, 3]),
+            ]
+            for place, name in enumerate(NAMES)
+        },
+    )
+    functions.display = display
+    functions.Markdown = str
+    functions.check = lambda *statement: None
+    return functions
 
 
-@pytest.mark.parametrize("cell", CURVES)
-def test_curves_are_of_the_model_and_metric_that_their_labels_say(shown, cell):
-    functions, figures, run = shown
-    run(cell)
-    (figure,), middle = figures, made_up(0.1 * list(CURVES).index(cell) + 0.01, TRUE).history
-    assert figure.get_suptitle() == f"{CURVES[cell]} on MNIST: training accuracy ends 10.0 points below validation"
-    assert functions.lead(CURVES[cell]) == pytest.approx(-0.1)
-    curves = {(axis.get_ylabel(), line.get_label()): pytest.approx(list(line.get_ydata()))
-              for axis in figure.axes for line in axis.lines}
-    assert curves == {("accuracy", "training"): middle["accuracy"], ("accuracy", "validation"): middle["val_accuracy"],
-                      ("loss", "training"): middle["loss"], ("loss", "validation"): middle["val_loss"]}
-    for axis in figure.axes:
-        assert all(list(line.get_xdata()) == [1, 2] for line in axis.lines)
-        assert (axis.get_xlabel(), axis.get_xscale(), axis.get_yscale()) == ("epoch", "linear", "linear")
-    lowest, highest = figure.axes[0].collections[0].get_datalim(figure.axes[0].transData).intervaly
-    assert (lowest, highest) == pytest.approx((middle["accuracy"][0] - 0.01, middle["accuracy"][1] + 0.01))
+def drawn(axis):
+    return np.asarray(axis.images[0].get_array())
 
 
-def test_the_best_run_is_chosen_by_validation_loss(shown):
-    functions, _, _ = shown
-    functions.runs["CNN"][0].test_accuracy = 1.0  # better on the test set, which does not count
-    assert functions.best("CNN") is functions.runs["CNN"][1]
+@pytest.mark.parametrize("name", NAMES)
+def test_curves_are_of_the_model_and_metric_that_their_labels_say(shown, name):
+    shown.plot_history(name)
+    (figure,) = shown.outputs
+    assert figure.get_suptitle().startswith(f"{name}, MNIST:")
+    for axis, metric in zip(figure.axes, ["accuracy", "loss"], strict=True):
+        assert axis.get_xlabel() == "epoch"
+        assert axis.get_ylabel() == metric
+        assert (axis.get_xscale(), axis.get_yscale()) == ("linear", "linear")
+        first_training, first_validation, training, validation = axis.lines
+        for run, lines in zip(
+            shown.runs[name],
+            [(first_training, first_validation), (training, validation)],
+            strict=True,
+        ):
+            for line, values in zip(lines, [metric, f"val_{metric}"], strict=True):
+                assert list(line.get_xdata()) == [1, 2]
+                assert list(line.get_ydata()) == run["history"][values]
+        assert first_training.get_linestyle() == "--"
+        assert first_validation.get_linestyle() == "-"
+        labels = [text.get_text() for text in axis.get_legend().get_texts()]
+        assert labels == ["training", "validation"]
+        colours = [handle.get_color() for handle in axis.get_legend().legend_handles]
+        assert colours == [first_training.get_color(), first_validation.get_color()]
+
+
+@pytest.mark.parametrize(
+    "name, builder, cells",
+    [
+        ("No hidden layer", "no_hidden_layer", ["no-hidden-fit", "no-hidden-curves"]),
+        ("Hidden layer", "hidden_layer", ["hidden-fit"]),
+        ("CNN", "cnn", ["cnn-fit"]),
+    ],
+)
+def test_each_section_trains_and_plots_its_own_model(shown, name, builder, cells):
+    def train(build, seeds):
+        assert build is getattr(shown, builder)
+        assert seeds == [4, 6]
+        return runs_of_model
+
+    runs_of_model = shown.runs[name]
+    shown.train = train
+    shown.plot_history = shown.outputs.append
+    for cell in cells:
+        run_cell(shown, cell)
+    assert shown.runs[name] is runs_of_model
+    assert shown.outputs == [name]
 
 
 def test_the_first_prediction_is_that_of_the_image_beside_it(shown):
-    _, figures, run = shown
-    chances, images = np.linspace(0.01, 0.19, 10)[::-1], np.random.default_rng(0).random((2, 28, 28))
-    run("first-predict", x_valid=images, y_valid=[7, 8], model=SimpleNamespace(
-        predict=lambda x, verbose: chances[np.newaxis] * np.array_equal(x.ravel(), images[0].ravel())))
-    picture, bars = figures[0].axes
-    np.testing.assert_array_equal(picture.images[0].get_array(), images[0])
-    assert [bar.get_height() for bar in bars.patches] == pytest.approx(chances) and bars.get_ylabel() == "probability"
-    assert figures[0].get_suptitle() == "An image with the label 7; the model's answer: 0"
+    sure = np.eye(10)[4]
+    unsure = np.linspace(0.01, 0.19, 10)
+    shown.model = SimpleNamespace(
+        predict=lambda x, verbose: np.array([sure, unsure]) * (x is shown.rows_valid)
+    )
+    shown.rows_valid = "images as rows"
+    shown.x_valid = np.random.default_rng(0).random((2, 28, 28))
+    shown.y_valid = [4, 8]
+    run_cell(shown, "first-predict")
+    picture, bars = shown.outputs[0].axes
+    np.testing.assert_array_equal(drawn(picture), shown.x_valid[1])
+    assert [bar.get_height() for bar in bars.patches] == pytest.approx(unsure)
+    assert shown.outputs[0].get_suptitle().startswith("A 8, read as 9:")
 
 
-def test_images_and_masks_are_of_the_digits_below_them(shown):
-    functions, figures, run = shown
+def test_weights_are_drawn_below_their_digit_and_white_does_not_count(shown):
     weights = np.random.default_rng(0).normal(size=(784, 10))
-    layer = SimpleNamespace(get_weights=lambda: [weights, np.zeros(10)])
-    for each in functions.runs["No hidden layer"]:
-        each.model = SimpleNamespace(get_layer={"output": layer}.get)
-    run("look-figure", "no-hidden-weights")
-    for digit, (images, mask) in enumerate(zip(figures[0].axes, figures[1].axes, strict=True)):
-        np.testing.assert_array_equal(
-            images.images[0].get_array(), np.vstack(functions.images_train[digit:50:10]))
-        np.testing.assert_array_equal(mask.images[0].get_array(), weights[:, digit].reshape(28, 28)[4:24, 4:24])
-        assert images.get_xlabel() == mask.get_xlabel() == str(digit) and mask.images[0].get_cmap().name == "gray_r"
-        assert mask.images[0].norm.vmin == -mask.images[0].norm.vmax  # mid-grey does not count
+    model = shown.runs["No hidden layer"][0]["model"]
+    model.get_weights = lambda: [weights.copy(), np.zeros(10)]
+    run_cell(shown, "no-hidden-weights")
+    for digit, axis in enumerate(shown.outputs[0].axes):
+        assert axis.get_title() == str(digit)
+        expected = weights[:, digit] - weights.mean(axis=1)
+        np.testing.assert_allclose(drawn(axis).ravel(), expected)
+        assert axis.images[0].get_cmap().name == "RdBu_r"  # red for positive weights
+        assert axis.images[0].norm.vmin == -axis.images[0].norm.vmax
 
 
-def test_maps_are_of_the_filters_above_them(shown):
-    functions, figures, run = shown
-    functions.runs["CNN"] = [made_up(0, TRUE, model=functions.cnn())]
-    images = np.random.default_rng(0).random((4, 28, 28), "float32")
-    run("look-figure", "cnn-filters", x_valid=images, y_valid=np.array([7, 7, 7, 7]))
-    pictures = [np.asarray(axis.images[0].get_array()) for axis in figures[1].axes]
-    assert len(pictures) == 18 and pictures[0] == pytest.approx(2 * images[3] - 1)
-    for kernel, fits in zip(pictures[1:9], pictures[10:]):
-        expected = signal.correlate2d(images[3], kernel, "valid").clip(0)
-        assert fits == pytest.approx(expected / expected.max(), abs=1e-4)
+def test_the_first_images_stand_below_their_labels(shown):
+    shown.images_train = np.random.default_rng(0).random((40, 28, 28))
+    shown.labels_train = np.arange(40) * 7 % 10
+    run_cell(shown, "show-images")
+    labels = []
+    for axis in shown.outputs[0].axes:
+        (i,) = np.flatnonzero((drawn(axis) == shown.images_train).all(axis=(1, 2)))
+        assert axis.get_title() == str(shown.labels_train[i])
+        assert axis.images[0].get_clim() == (0, 255)
+        labels.append(shown.labels_train[i])
+    assert labels == sorted(shown.labels_train[:30])
 
 
-def test_comparison_gives_means_and_ranges_and_bars_show_what_is_misread(shown):
-    functions, outputs, run = shown
+def test_the_comparison_gives_means_and_ranges(shown):
     for place, name in enumerate(NAMES):
-        for one, accuracy in zip(functions.runs[name], (0.5, 0.6 + place / 20)):
-            one.test_accuracy = accuracy
-    run("comparison-table", "comparison-figure")
-    assert "| CNN | 7,850 | 62.50% (50.00% to 75.00%) | 37.50% |" in outputs[0]
-    (axis,) = outputs[1].axes
-    assert axis.get_xlabel().startswith("test images misread, %") and axis.get_xscale() == "linear"
-    assert [bar.get_width() for bar in axis.patches] == pytest.approx([45, 42.5, 40, 37.5])
-    assert [one.get_text() for one in axis.get_yticklabels()] == [f"{NAMES[i]}, {i} s to train" for i in range(4)]
-    assert [line.get_xdata() for line in axis.lines] == [pytest.approx([50, 40 - 5 * place]) for place in range(4)]
-    assert "the CNN misreads the fewest" in outputs[1].get_suptitle()
+        first, second = shown.runs[name]
+        first["test_accuracy"] = 0.5
+        second["test_accuracy"] = 0.6 + place / 20
+    run_cell(shown, "comparison-table")
+    (table,) = shown.outputs
+    assert "| No hidden layer | 7,850 | 55.00% (50.00% to 60.00%) | 45.00% |" in table
+    assert "| CNN | 7,850 | 62.50% (50.00% to 75.00%) | 37.50% |" in table
 
 
-def test_mcnemar_counts_what_only_one_reads_right(shown):
-    functions, outputs, run = shown
-    names = run("mcnemar-table")
-    one, other = functions.runs["CNN"]
-    assert names["compare"](one, other) == (1, 1, 1) and names["compare"](one, one) == (0, 0, 1)
-    names["y_test"] = np.array([3, 3, 5, 8])
-    assert names["compare"](one, other) == (0, 2, 0.5)
-    assert "| Hidden layer or Flatten layer | 0 | 0 | 1.000 |" in outputs[0]
-    assert "| two seeds of Hidden layer | 1 | 1 | 1.000 |" in outputs[0]
+def test_the_best_run_is_that_with_the_lowest_validation_loss(shown):
+    shown.runs["CNN"][0]["test_accuracy"] = 1.0  # which does not count
+    run_cell(shown, "comparison-table")
+    assert shown.best_runs["CNN"] is shown.runs["CNN"][1]
 
 
-def test_mistakes_are_of_the_digits_and_models_that_they_are_said_to_be_of(shown):
-    functions, figures, run = shown
-    images = np.random.default_rng(0).random((14, 28, 28))
-    for name, answers, sure in zip(NAMES, ([5, 5, 5, 5], [3, 5, 5, 5], [], [3, 3, 5, 5]), (0.6, 0.7, 0, 0.8)):
-        functions.runs[name] = [made_up(0, np.r_[answers, range(10)].astype(int), sure)]
-    names = run("confusion-figure", "rescued-figure", "confidence-figure", y_test=np.r_[TRUE, range(10)], x_test=images)
-    tables, rescued, confidence = figures
-    for axis, name, misread in zip(tables.axes, names["best_runs"], (3, 2, 1)):
-        shares = axis.images[0].get_array()
-        assert axis.get_title() == name and (axis.get_ylabel(), axis.get_xlabel()) == ("true digit", "read as")
-        assert (shares[3, 5], shares[5, 3], shares[5, 5]) == (misread / 4, 0, 1)
+@pytest.fixture
+def with_mistakes(shown):
+    """Made-up runs that misread 4, 3 and 2 of the five test images."""
+    answers = {
+        "No hidden layer": [3, 5, 5, 5, 8],
+        "Hidden layer": [3, 3, 5, 5, 8],
+        "CNN": [5, 3, 3, 5, 0],
+    }
+    shown.best_runs = {}
+    for confidence, name in zip([0.6, 0.7, 0.8], answers, strict=True):
+        shown.best_runs[name] = made_up_run(0, answers[name], confidence)
+    return shown
 
-    for i, row in enumerate(np.reshape(rescued.axes, (3, 7))):
-        assert "1 images" in row[0].get_ylabel() and not row[1].images and row[0].get_title() == "is 3"
-        np.testing.assert_array_equal(row[0].images[0].get_array(), images[i])
-        read = [5, 3 if i == 0 else 5, 5 if i == 2 else 3]
-        assert row[0].get_xlabel() == "No hidden: {}, 60%\nHidden: {}, 70%\nCNN: {}, 80%".format(*read)
 
-    (axis,) = confidence.axes
-    assert axis.get_xlabel() == "confidence" and [line.get_label() for line in axis.lines] == [
-        "No hidden layer: 3 mistakes", "Hidden layer: 2 mistakes", "CNN: 1 mistakes"]
-    assert [line.get_xdata().max() for line in axis.lines] == pytest.approx([0.6, 0.7, 0.8])
+def test_mosaics_hold_every_misread_image_once_sorted_by_digit(with_mistakes):
+    run_cell(with_mistakes, "mosaics")
+    (figure,) = with_mistakes.outputs
+    expected = {
+        "No hidden layer: 4": [1, 2, 3, 0],  # the 3s, then the 5
+        "Hidden layer: 3": [2, 3, 0],
+        "CNN: 2": [3, 4],
+    }
+    for axis, title in zip(figure.axes, expected, strict=True):
+        assert axis.get_title() == title
+        mosaic = drawn(axis)
+        tiles = mosaic.reshape(2, 28, 2, 28).swapaxes(1, 2).reshape(4, 28, 28)
+        for tile, i in zip(tiles, expected[title], strict=False):
+            np.testing.assert_array_equal(tile, with_mistakes.x_test[i])
+        assert not tiles[len(expected[title]) :].any()
+
+
+def test_mosaics_of_different_sizes_are_drawn_at_one_scale(with_mistakes):
+    with_mistakes.best_runs["CNN"] = made_up_run(0, [5, 3, 3, 3, 0])  # one mistake
+    run_cell(with_mistakes, "mosaics")
+    (figure,) = with_mistakes.outputs
+    figure.canvas.draw()  # which fits the axes to their images
+    scales = []
+    for axis in figure.axes:
+        scales.append(axis.get_window_extent().width / len(drawn(axis)))
+    assert scales == pytest.approx([scales[0]] * 3, rel=0.03)
+
+
+def test_shifts_move_the_test_images_to_the_right(with_mistakes):
+    shifts = []
+
+    class Model:
+        def __init__(self, shape, accuracy):
+            self.input_shape = (None, *shape)
+            self.accuracy = accuracy
+
+        def evaluate(self, x, y, verbose):
+            assert x.shape == (5, *self.input_shape[1:])
+            assert y is TRUE
+            images = x.reshape(5, 28, 28)
+            shift = 28 - np.count_nonzero(images[0, 0])
+            assert not images[:, :, :shift].any()
+            np.testing.assert_array_equal(
+                images[:, :, shift:], with_mistakes.x_test[:, :, : 28 - shift]
+            )
+            shifts.append(shift)
+            return 0, self.accuracy - shift / 100
+
+    models = {
+        "No hidden layer": Model((784,), 0.5),
+        "Hidden layer": Model((784,), 0.6),
+        "CNN": Model((28, 28, 1), 0.7),
+    }
+    for name, model in models.items():
+        with_mistakes.best_runs[name]["model"] = model
+    run_cell(with_mistakes, "mosaics")
+    run_cell(with_mistakes, "shift-figure")
+    assert shifts == 3 * list(range(9))
+    (axis,) = with_mistakes.outputs[1].axes
+    assert axis.get_yscale() == "linear"
+    for line, name in zip(axis.lines, models, strict=True):
+        assert line.get_label() == name
+        assert list(line.get_xdata()) == list(range(9))
+        expected = 100 * models[name].accuracy - np.arange(9)
+        assert list(line.get_ydata()) == pytest.approx(expected)
+
+
+def test_rescued_digits_are_those_that_only_the_models_named_misread(with_mistakes):
+    run_cell(with_mistakes, "mosaics")
+    run_cell(with_mistakes, "rescued-figure")
+    rows = np.reshape(with_mistakes.outputs[1].axes, (3, 7))
+    groups = [
+        {
+            "label": "only without a\nhidden layer",
+            "n": 1,
+            "first": 1,
+            "read": (5, 3, 3),
+        },
+        {"label": "by all\nbut the CNN", "n": 2, "first": 0, "read": (3, 3, 5)},
+        {"label": "by all three", "n": 1, "first": 3, "read": (5, 5, 5)},
+    ]
+    for row, group in zip(rows, groups, strict=True):
+        assert row[0].get_ylabel() == f"misread {group['label']}:\n{group['n']} images"
+        filled = [bool(axis.images) for axis in row]
+        assert filled == [True] * group["n"] + [False] * (7 - group["n"])
+        i = group["first"]
+        np.testing.assert_array_equal(drawn(row[0]), with_mistakes.x_test[i])
+        assert row[0].get_title() == f"is {TRUE[i]}"
+        none, hidden, cnn = group["read"]
+        assert row[0].get_xlabel() == (
+            f"No hidden layer: {none}, 60%\nHidden layer: {hidden}, 70%\n"
+            f"CNN: {cnn}, 80%\n"
+        )
+
+
+def test_confidence_counts_images_and_mistakes_below_nine_tenths(with_mistakes, capsys):
+    unsure = made_up_run(0, [5, 3, 3, 5, 0], 0.95)
+    unsure["probabilities"][3] = made_up_run(0, [5], 0.85)["probabilities"]
+    with_mistakes.best_runs["CNN"] = unsure
+    run_cell(with_mistakes, "mosaics")
+    run_cell(with_mistakes, "confidence")
+    assert "20.0% of images looked at, 50% of mistakes found" in capsys.readouterr().out
 
 
 def test_techniques_are_compared_with_the_same_seed_of_the_right_model(shown):
-    functions, outputs, run = shown
-    functions.runs["CNN"][0].test_accuracy, functions.runs["CNN"][1].test_accuracy = 0.75, 1.0
-    tried = {name: made_up(0, [3, 3, 5, 5]) for name in (
-        "as tutorials do: CNN", "raw pixels", "constant rate of 0.001", "sigmoid outputs")}
-    names = run("mcnemar-table", "techniques-table", tried=tried, recipes=tried, none=0.5, hidden=0.3)
-    assert names["change"]["raw pixels"] == pytest.approx(25) and names["change"]["as tutorials do: CNN"] == 0
-    assert "| raw pixels | 75.00% | +25.00 | 70.71 | within luck |" in outputs[1]  # 200 sqrt(2) / 4
-    assert "| the CNN's seeds, voting | " in outputs[1]
+    shown.runs["Hidden layer"][0]["test_accuracy"] = 0.5
+    shown.runs["CNN"][0]["test_accuracy"] = 0.75
+    for name in ["Hidden layer", "CNN"]:
+        shown.runs[name][1]["test_accuracy"] = 0.25  # of another seed
+    names = ["tutorials' Flatten model", "tutorials' CNN", "raw pixels"]
+    shown.technique_runs = {}
+    for name in [*names, "constant learning rate"]:
+        shown.technique_runs[name] = {"test_accuracy": 0.625}
+    run_cell(shown, "techniques-table")
+    (table,) = shown.outputs
+    assert "| raw pixels | 62.50% | +12.50 | -4.73 ± 0.10 |" in table
+    assert "| tutorials' Flatten model | 62.50% | +12.50 |" in table
+    assert "| tutorials' CNN | 62.50% | -12.50 |" in table
+
+
+def test_techniques_are_trained_with_the_first_seed(shown, monkeypatch):
+    def train(build, seeds, learning_rate="the recipe's"):
+        trained.append((build.__name__, seeds, learning_rate))
+        return [build.__name__]
+
+    trained = []
+    shown.train = train
+    shown.technique_runs = {}
+    run_cell(shown, "techniques-fit")
+    assert trained == [
+        ("raw_pixels", [4], "the recipe's"),
+        ("three_hidden_layers", [4], "the recipe's"),
+        ("random_shifts", [4], "the recipe's"),
+        ("hidden_layer", [4], 0.001),
+    ]
+    assert shown.technique_runs == {
+        "raw pixels": "raw_pixels",
+        "three hidden layers": "three_hidden_layers",
+        "random shifts": "random_shifts",
+        "constant learning rate": "hidden_layer",
+    }

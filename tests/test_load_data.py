@@ -1,102 +1,202 @@
-"""Loading MNIST: a bad file is an error that helps, and no network is a notice that nobody can miss."""
+"""Loading MNIST: a bad file gives an error that helps, no network a loud notice."""
 
 import os
-import subprocess
+import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import without_mnist
+from helpers import load_functions, run_cell, without_mnist
+
+needs_mnist = pytest.mark.skipif(
+    not os.environ.get("MNIST_NPZ"), reason="needs MNIST as a file, in MNIST_NPZ"
+)
 
 
-def arrays(**changes):
-    """A tiny dataset laid out like MNIST's file, with some of its arrays replaced."""
-    images = np.arange(5 * 28 * 28).reshape(5, 28, 28).astype("uint8")
-    return {"x_train": images[:4], "y_train": np.array([0, 9, 5, 5], "uint8"),
-            "x_test": 255 - images, "y_test": np.array([7, 2, 1, 0, 4], "uint8")} | changes
+def made_up_arrays():
+    """A dataset laid out like MNIST's file."""
+    return {
+        "x_train": np.full((60000, 28, 28), 7, "uint8"),
+        "y_train": np.arange(60000).astype("uint8") % 10,
+        "x_test": np.full((5, 28, 28), 8, "uint8"),
+        "y_test": np.array([7, 2, 1, 0, 4], "uint8"),
+    }
+
+
+@pytest.fixture
+def mnist_file():
+    """MNIST's file. (Ask for it before the fixture cached, which hides it.)"""
+    return Path(os.environ["MNIST_NPZ"])
 
 
 @pytest.fixture
 def cached(monkeypatch, tmp_path):
-    """Where Keras would keep MNIST: no such file yet, no other one, and no network."""
+    """Where Keras keeps MNIST: no such file yet, no other one, and no network."""
     without_mnist(monkeypatch, tmp_path)
+    # Keras reads KERAS_HOME when it is imported, which has been done here.
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path / "keras"))
+    timeout = socket.getdefaulttimeout()
     path = tmp_path / "keras" / "datasets" / "mnist.npz"
     path.parent.mkdir(parents=True)
-    return path
+    yield path
+    socket.setdefaulttimeout(timeout)  # the notebook sets it
 
 
-@pytest.mark.parametrize("name", ["mine.npz", "keras/datasets/mnist.npz"])
-def test_good_file_is_read_as_it_is(functions, cached, monkeypatch, tmp_path, name):
-    cached.write_text("not looked at, if another is named")
-    np.savez_compressed(tmp_path / name, **arrays())
-    monkeypatch.setenv("MNIST_NPZ", str(tmp_path / name) if name == "mine.npz" else "")
-    dataset, train, test = functions.load_data()
-    assert dataset == "MNIST"
-    for loaded, array in zip([*train, *test], arrays().values(), strict=True):
+def test_a_good_file_is_read_as_it_is(cached, monkeypatch, tmp_path):
+    np.savez(tmp_path / "mine.npz", **made_up_arrays())
+    monkeypatch.setenv("MNIST_NPZ", str(tmp_path / "mine.npz"))
+    train, test = load_functions().load_mnist()
+    for loaded, array in zip([*train, *test], made_up_arrays().values(), strict=True):
         np.testing.assert_array_equal(loaded, array)
 
 
-BAD = {  # what is done to the file or its arrays, and what the error says
-    "missing": (lambda path: None, "No such file"),
-    "folder": (Path.mkdir, "directory|Permission"),
-    "text": (lambda path: path.write_text("<html>404 Not Found</html>"), "pickled"),
-    "truncated": (lambda path: np.savez(path, **arrays()) or os.truncate(path, 1000), "zip"),
-    "images of another size": ({"x_train": np.zeros((4, 32, 32), "uint8")}, r"\(4, 32, 32\)"),
-    "images normalised already": ({"x_train": np.zeros((4, 28, 28), "float32")}, "float32"),
-    "fewer labels than images": ({"y_test": np.array([7, 2], "uint8")}, r"\(2,\)"),
-    "label 10": ({"y_train": np.array([0, 1, 2, 10], "uint8")}, "from 0 to 10"),
-    "Fashion-MNIST": ({"y_test": np.array([9, 2, 1, 1, 6], "uint8")}, "another dataset"),
-    "pickled objects": ({"y_train": np.array([0, 1, 2, None], dtype=object)}, "allow_pickle"),
-}
+def write_nothing(path):
+    pass
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_bad_file_is_an_error_and_stays(functions, cached, monkeypatch, kind):
-    spoil, said = BAD[kind]
-    if callable(spoil):
-        spoil(cached)
-    else:
-        np.savez(cached, **arrays(**spoil))
-    before = cached.is_file() and cached.read_bytes()
-    for name in (str(cached), "") if before else (str(cached),):  # named, or kept by Keras
-        monkeypatch.setenv("MNIST_NPZ", name)
-        with pytest.raises(ValueError, match=said) as caught:
-            functions.load_data()
-        assert str(cached) in str(caught.value) and "Set MNIST_NPZ to another file" in str(caught.value)
-    assert before == (cached.is_file() and cached.read_bytes())
+def write_text(path):
+    path.write_text("<html>404 Not Found</html>")
 
 
-def hang(command, *, timeout, **options):
-    raise subprocess.TimeoutExpired(command, timeout)
+def write_truncated(path):
+    np.savez(path, **made_up_arrays())
+    os.truncate(path, 1_000_000)
 
 
-@pytest.mark.parametrize("network, reason", [
-    pytest.param(subprocess.run, "Connection refused", marks=pytest.mark.slow), (hang, "after 100 seconds")])
-def test_no_network_gives_a_notice_and_a_sample(functions, cached, monkeypatch, capsys, network, reason):
-    monkeypatch.setattr(functions.subprocess, "run", network)
-    dataset, train, test = functions.load_data()
-    said = capsys.readouterr().out
-    assert "ONLY 5,000 OF MNIST" in said and reason in said and "set MNIST_NPZ" in said
-    assert dataset == "5,000 of MNIST"
-    for (images, labels), n in ((train, 4000), (test, 1000)):
-        assert images.shape == (n, 28, 28) and images.dtype == np.uint8
-        assert (images.min(), images.max()) == (0, 255) and labels.shape == (n,) and set(labels) == set(range(10))
+def write_without_labels(path):
+    arrays = made_up_arrays()
+    del arrays["y_train"]
+    np.savez(path, **arrays)
 
 
-def test_what_was_downloaded_is_taken_from_where_keras_keeps_it(functions, cached, monkeypatch):
-    commands, (x, y, *test) = [], arrays().values()
-    monkeypatch.setattr(functions.subprocess, "run", lambda command, **options: commands.append(command))
-    monkeypatch.setattr(functions.keras.datasets.mnist, "load_data", lambda: ((x, y), tuple(test)))
-    dataset, train, _ = functions.load_data()
-    assert dataset == "MNIST" and train[0] is x and ["mnist.load_data()" in one[-1] for one in commands] == [True]
+def write_large_images(path):
+    arrays = made_up_arrays()
+    arrays["x_train"] = np.zeros((60000, 32, 32), "uint8")
+    np.savez(path, **arrays)
 
 
-@pytest.mark.skipif(not os.environ.get("MNIST_NPZ"), reason="needs MNIST as a file")
-def test_the_sample_is_of_mnists_training_images(functions, monkeypatch, tmp_path):
-    _, (images, labels), _ = functions.load_data()
-    training = {image.tobytes(): label for image, label in zip(images, labels)}
-    without_mnist(monkeypatch, tmp_path)
-    monkeypatch.setattr(functions.subprocess, "run", hang)
-    _, *parts = functions.load_data()
-    sample = {image.tobytes(): label for part in parts for image, label in zip(*part)}
-    assert len(sample) == 5000 and sample.items() <= training.items()
+def write_labels_of_fashion_mnist(path):
+    arrays = made_up_arrays()
+    arrays["y_test"] = np.array([9, 2, 1, 1, 6], "uint8")
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    "write, reason",
+    [
+        (write_nothing, "No such file"),
+        (Path.mkdir, "directory|Permission"),
+        (write_text, "pickle"),
+        (write_truncated, "zip"),
+        (write_without_labels, "y_train"),
+        (write_large_images, "another dataset"),
+        (write_labels_of_fashion_mnist, "another dataset"),
+    ],
+)
+def test_a_bad_file_is_named_with_what_to_do(
+    cached, tmp_path, monkeypatch, write, reason
+):
+    path = tmp_path / "mine.npz"
+    write(path)
+    monkeypatch.setenv("MNIST_NPZ", str(path))
+    with pytest.raises(ValueError, match=reason) as caught:
+        run_cell(load_functions(), "load")  # no other images in its place
+    assert str(path) in str(caught.value)
+    assert "Set MNIST_NPZ to a file like Keras' mnist.npz" in str(caught.value)
+
+
+def test_no_network_gives_a_loud_notice_and_a_sample(cached, capsys):
+    cached.write_bytes(b"PK half a file")  # what an older program may have left
+    functions = load_functions()
+    run_cell(functions, "load")
+    notice = capsys.readouterr().out
+    assert "!!! ONLY 5,000 IMAGES." in notice
+    assert "Connection refused" in notice
+    assert notice.endswith("5,000 of MNIST: 4,000 training and 1,000 test images\n")
+    assert functions.DATASET == "5,000 of MNIST"
+    assert functions.images_train.shape == (4000, 28, 28)
+    assert functions.images_test.shape == (1000, 28, 28)
+    assert (functions.images_test.min(), functions.images_test.max()) == (0, 255)
+    assert np.bincount(functions.labels_train).tolist() == [400] * 10
+    assert np.bincount(functions.labels_test).tolist() == [100] * 10
+    assert not cached.exists()
+
+
+def break_off(origin, path, *progress):
+    with open(path, "wb") as file:
+        file.write(b"PK half a file")
+    raise TimeoutError("timed out")
+
+
+def test_a_download_that_breaks_off_leaves_nothing(cached, monkeypatch, capsys):
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", break_off)
+    functions = load_functions()
+    run_cell(functions, "load")
+    assert "ONLY 5,000 IMAGES" in capsys.readouterr().out
+    assert not cached.exists()
+    assert (
+        0 < (socket.getdefaulttimeout() or 0) <= 30
+    )  # or a silent server is waited for
+
+
+@needs_mnist
+def test_a_half_file_in_the_cache_is_downloaded_again(mnist_file, cached, monkeypatch):
+    def download(origin, path, *progress):
+        shutil.copy(mnist_file, path)
+
+    def is_as_published(path, *checksum, **algorithm):  # a copy may be packed anew
+        return Path(path).read_bytes() == mnist_file.read_bytes()
+
+    cached.write_bytes(mnist_file.read_bytes()[:1_000_000])
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", download)
+    monkeypatch.setattr("keras.src.utils.file_utils.validate_file", is_as_published)
+    functions = load_functions()
+    run_cell(functions, "load")
+    assert functions.DATASET == "MNIST"
+    assert functions.images_train.shape == (60000, 28, 28)
+
+
+@needs_mnist
+def test_the_sample_is_of_mnists_training_images(mnist_file, cached):
+    functions = load_functions()
+    run_cell(functions, "load")
+    sample = np.concatenate([functions.images_train, functions.images_test])
+    labels = np.concatenate([functions.labels_train, functions.labels_test])
+    with np.load(mnist_file) as file:
+        images_and_labels = zip(file["x_train"], file["y_train"], strict=True)
+        training = {image.tobytes(): label for image, label in images_and_labels}
+    for image, label in zip(sample, labels, strict=True):
+        assert training[image.astype("uint8").tobytes()] == label
+
+
+def test_validation_images_are_a_stratified_sample():
+    random = np.random.default_rng(0)
+    functions = load_functions(
+        images_train=random.integers(0, 256, (1200, 28, 28)).astype("uint8"),
+        labels_train=np.repeat(range(10), 120),
+        images_test=random.integers(0, 256, (50, 28, 28)).astype("uint8"),
+        labels_test=np.arange(50) % 10,
+    )
+    statements = {}
+    functions.check = lambda statement, holds: statements.update({statement: holds})
+    run_cell(functions, "prepare-code")
+    assert np.bincount(functions.y_valid).tolist() == [10] * 10
+    assert np.bincount(functions.y_train).tolist() == [110] * 10
+    parts = np.concatenate([functions.x_train, functions.x_valid])
+    assert parts.dtype == functions.x_test.dtype == np.float32
+    labels = np.concatenate([functions.y_train, functions.y_valid])
+    originals = functions.images_train.reshape(1200, -1)
+    places = []
+    for image, label in zip(
+        np.round(255 * parts).reshape(1200, -1), labels, strict=True
+    ):
+        (place,) = np.flatnonzero((originals == image).all(axis=1))
+        assert functions.labels_train[place] == label
+        places.append(place)
+    assert sorted(places) == list(range(1200))
+    assert places[:1100] != sorted(places[:1100])
+    assert statements.keys() and all(statements.values())
+    np.testing.assert_array_equal(
+        np.round(255 * functions.x_test), functions.images_test
+    )

@@ -1,0 +1,71 @@
+"""What the tests share: the notebook, its functions, and a machine without MNIST."""
+
+import ast
+import types
+
+import nbformat
+from common import NOTEBOOK
+
+# What the models read of the 5,000 of MNIST, in %, within a point and a half: with
+# 1,000 test images, one standard deviation is 0.4 to 0.9 points.
+SAMPLE_ACCURACY = {
+    "No hidden layer": 91,
+    "Hidden layer": 94,
+    "Flatten layer": 94,
+    "CNN": 98,
+}
+SAMPLE_TOLERANCE = 1.5
+
+
+def read_notebook():
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def without_magics(source):
+    """A cell's code as plain Python: without lines such as %matplotlib inline."""
+    lines = source.splitlines()
+    return "\n".join(line for line in lines if not line.startswith("%"))
+
+
+def load_functions(**given):
+    """The notebook's imports and functions, in a module of their own.
+
+    Nothing else of the notebook is run, so nothing is trained or shown. What the
+    functions find beside themselves, such as x_train, is what is given.
+    """
+    module = types.ModuleType("notebook_functions")
+    vars(module).update({"warm_up_and_decay": None} | given)
+    for cell in read_notebook().cells:
+        if cell.id == "imports":
+            exec(cell.source, vars(module))
+        elif cell.cell_type == "code":
+            tree = ast.parse(without_magics(cell.source))
+            tree.body = [node for node in tree.body if type(node) is ast.FunctionDef]
+            exec(compile(tree, f"cell {cell.id}", "exec"), vars(module))
+    return module
+
+
+def run_cell(module, cell_id):
+    """Run one of the notebook's cells among a module's names."""
+    (source,) = [cell.source for cell in read_notebook().cells if cell.id == cell_id]
+    exec(compile(without_magics(source), f"cell {cell_id}", "exec"), vars(module))
+
+
+def printed(cell):
+    """What a code cell shows, as text: its prints, its tables, and its last value."""
+    texts = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        shown = data.get("text/markdown", data.get("text/plain", ""))
+        texts.append(output.get("text") or f"\n{shown}\n")
+    return "".join(texts)
+
+
+def without_mnist(patch, folder):
+    """For a pytest.MonkeyPatch: no file of MNIST, and a network that refuses.
+
+    Keras keeps its downloads under folder/keras, in processes that start from now on.
+    """
+    patch.delenv("MNIST_NPZ", raising=False)
+    patch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
+    patch.setenv("KERAS_HOME", str(folder / "keras"))
