@@ -7,6 +7,7 @@ each digit. In Python, use find_digits and read_digits.
 """
 
 import argparse
+import importlib
 import io
 import json
 import os
@@ -37,34 +38,25 @@ def open_picture(image):
     elif hasattr(image, "read"):
         image = image.read()
     if isinstance(image, (bytes, bytearray, memoryview)):
-        image = decode_file(bytes(image))
+        content = bytes(image)
+        advice = "it is no picture, or a damaged one. Save it as PNG or JPEG once more."
+        try:
+            if content[4:11] in (b"ftyphei", b"ftyphev", b"ftypmif"):
+                advice = "it is HEIC. Save it as JPEG, or pip install pillow-heif."
+                importlib.import_module("pillow_heif").register_heif_opener()
+            image = Image.open(io.BytesIO(content))
+            image.load()
+        except Exception as error:  # Pillow raises many kinds
+            raise ValueError(f"This picture can't be read: {advice}") from error
     if not isinstance(image, Image.Image) or image.mode[0] in "IF":
         image = convert_array(np.asarray(image))
     return ImageOps.exif_transpose(image).convert("RGBA")
 
 
-def decode_file(content):
-    """Return the picture in a file's bytes."""
-    advice = "it is no picture, or a damaged one. Save it as PNG or JPEG once more."
-    try:
-        if content[4:11] in (b"ftyphei", b"ftyphev", b"ftypmif"):
-            advice = "it is HEIC. Save it as JPEG, or pip install pillow-heif."
-            import pillow_heif
-
-            pillow_heif.register_heif_opener()
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-    except Exception as error:  # Pillow raises many kinds
-        raise ValueError(f"This picture can't be read: {advice}") from error
-    return picture
-
-
 def convert_array(values):
     """Return an array as a PIL image, its values stretched to 0 to 255."""
     shape = values.shape
-    if shape[:1] == (1,):
-        values = values[0]
-    values = np.atleast_3d(values)
+    values = np.atleast_3d(values[0] if shape[:1] == (1,) else values)
     is_picture = shape and values.shape[2:] in ((1,), (3,), (4,))
     if not is_picture or min(values.shape[:2]) < 3 or values.dtype.kind not in "buif":
         raise ValueError(
@@ -73,13 +65,12 @@ def convert_array(values):
         )
     if not np.isfinite(values).all():
         raise ValueError("This array holds values that are infinite, or no numbers.")
-    values = values.astype("float64")
-    values[..., :3] -= values[..., :3].min()
-    values[..., :3] /= max(values[..., :3].max(), 1e-300)
-    values[..., 3:] /= max(values[..., 3:].max(initial=0), 1e-300)
-    if values.shape[2] == 1:
-        values = values[..., 0]
-    return Image.fromarray((255 * values).round().astype("uint8"))
+    colours, opacity = np.split(values.astype("float64"), [3], axis=2)
+    colours = colours - colours.min()
+    colours = colours / max(colours.max(), 1e-300) * np.ones(3)
+    opacity = opacity / max(opacity.max(initial=0), 1e-300)
+    pixels = 255 * np.concatenate([colours, opacity], axis=2)
+    return Image.fromarray(pixels.round().astype("uint8"))
 
 
 def convert_to_grey(picture):
@@ -98,12 +89,6 @@ def convert_to_grey(picture):
 def border(values):
     """Return the values (h, w) along the four edges, one after the other."""
     return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
-
-
-def count_edge_pieces(mask):
-    """Return how many pieces of a mask (h, w) touch the picture's edge."""
-    labels, _ = ndimage.label(mask, NEIGHBOURS)
-    return np.unique(border(labels)).size - 1
 
 
 def remove_shade(grey):
@@ -131,9 +116,10 @@ def is_sheet(light):
 def find_ink(grey, is_photo):
     """Return arrays (h, w), 0 for paper and more for ink, the likeliest first."""
     dark = grey <= (grey.min() + grey.max()) / 2
-    dark_share = border(dark).mean()
     if dark.all():
         return []  # blank
+    dark_share = border(dark).mean()
+    is_board = dark_share > 0.5
     if max(grey.shape) > 100 and is_sheet(~dark):
         is_board = False  # wherever it lies
     elif is_photo:
@@ -141,16 +127,16 @@ def find_ink(grey, is_photo):
         is_board = max(np.median(grey), np.quantile(border(grey), 0.8)) < 0.45
     elif 0.3 < dark_share < 0.7:
         # Cropped to its ink, a digit cuts the paper into pieces and stays one itself.
-        is_board = count_edge_pieces(dark) > count_edge_pieces(~dark)
-    else:
-        is_board = dark_share > 0.5
-    if is_photo and is_board:
-        return [remove_shade(1 - grey), remove_shade(grey)]
-    if is_photo:
-        return [remove_shade(grey)]
-    if is_board:
+        dark_pieces = np.unique(border(ndimage.label(dark, NEIGHBOURS)[0])).size
+        light_pieces = np.unique(border(ndimage.label(~dark, NEIGHBOURS)[0])).size
+        is_board = dark_pieces > light_pieces
+    if not is_photo and is_board:
         return [grey - grey.min(), grey.max() - grey]
-    return [grey.max() - grey, grey - grey.min()]
+    if not is_photo:
+        return [grey.max() - grey, grey - grey.min()]
+    if is_board:
+        return [remove_shade(1 - grey), remove_shade(grey)]
+    return [remove_shade(grey)]  # what is lighter than paper is a reflection
 
 
 def find_thresholds(ink):
@@ -160,6 +146,8 @@ def find_thresholds(ink):
     is (IEEE Trans. SMC 9, 1979), but finds one digit on much paper, too. The second,
     two fifths of the strongest ink, is for pale lines on the paper.
     """
+    if ink.max() == 0:
+        return []
     threshold = ink.max() / 2
     for _ in range(10):
         above = ink > threshold
@@ -167,28 +155,24 @@ def find_thresholds(ink):
     return [threshold, max(threshold, 0.4 * ink.max())]
 
 
-def find_lines(mask):
-    """Return those pixels of a mask (h, w) in lines that run across the picture."""
-    reach = max(1, max(mask.shape) // 300)  # lets lines be crooked and have small gaps
-    size = (2 * reach + 1, 2 * reach + 1)
-    wide = ndimage.grey_dilation(mask.astype("uint8"), size)
-    runs = ndimage.grey_opening(wide, (1, mask.shape[1] // 6))
-    labels, _ = ndimage.label(runs, NEIGHBOURS)
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        line = labels[box] == label
-        length = line.shape[1]
-        if length < 0.75 * mask.shape[1] or line.sum() / length > max(mask.shape) / 25:
-            labels[box][line] = 0
-    return mask & (labels > 0)
-
-
 def remove_lines(mask):
     """Return a mask (h, w) without ruled lines, but with the ink that crosses them."""
-    lines = find_lines(mask) | find_lines(mask.T).T
-    rest = mask & ~lines
+    reach = max(1, max(mask.shape) // 300)  # lets lines be crooked and have small gaps
+    wide = mask.astype("uint8")
+    wide = ndimage.grey_dilation(wide, (2 * reach + 1, 2 * reach + 1))
+    rest = mask.copy()
+    for runs_of, view in ((wide, rest), (wide.T, rest.T)):
+        runs = ndimage.grey_opening(runs_of, (1, runs_of.shape[1] // 6))
+        labels, _ = ndimage.label(runs, NEIGHBOURS)
+        for label, box in enumerate(ndimage.find_objects(labels), start=1):
+            line = labels[box] == label
+            length = line.shape[1]
+            is_thin = line.sum() / length < max(mask.shape) / 25
+            if is_thin and length > 0.75 * runs.shape[1]:
+                view[box][line] = False
     size = max(mask.shape) // 40
     bridged = ndimage.grey_closing(rest.astype("uint8"), (size, size))
-    return rest | (lines & (bridged > 0))
+    return mask & (bridged > 0)
 
 
 def find_pieces(mask, is_photo):
@@ -220,7 +204,7 @@ def find_boxes(labels):
     boxes = []
     for rows, columns in ndimage.find_objects(labels):
         boxes.append((columns.start, rows.start, columns.stop, rows.stop))
-    return np.array(boxes)
+    return np.array(boxes).reshape(-1, 4)
 
 
 def group_pieces(labels):
@@ -370,20 +354,18 @@ def read_digits(image, model):
     model: a Keras model that returns ten probabilities for an image (28, 28), 0 to 1.
     Returns the text, a line for each row, and the probabilities, (n, 10).
     """
-    text, _, probabilities = read_rows(find_digits(image), model)
-    return text, probabilities
+    return read_rows(find_digits(image), model)
 
 
 def read_rows(rows, model):
-    """Return the text, boxes and probabilities (n, 10) of what find_digits returns."""
-    boxes, images = zip(*sum(rows, []), strict=True)
-    images = np.array(images).reshape(-1, *model.input_shape[1:])
+    """Return the text and the probabilities (n, 10) for what find_digits returns."""
+    images = np.array([digit for _, digit in sum(rows, [])])
+    images = images.reshape(-1, *model.input_shape[1:])
     probabilities = model.predict(images, verbose=0)
-    answers = list(probabilities.argmax(axis=1))
-    lines = []
-    for row in rows:
-        lines.append("".join(str(answers.pop(0)) for _ in row))
-    return "\n".join(lines), boxes, probabilities
+    answers = "".join(probabilities.argmax(axis=1).astype(str))
+    ends = np.cumsum([len(row) for row in rows])
+    lines = [answers[end - len(row) : end] for end, row in zip(ends, rows, strict=True)]
+    return "\n".join(lines), probabilities
 
 
 def load_model(path):
@@ -432,9 +414,11 @@ def write_picture(name, folder, boxes, probabilities):
         is_sure = chances.max() >= 0.9
         colour = "#0072b2" if is_sure else "#d55e00"
         answer = f"{chances.argmax()}" if is_sure else f"{chances.argmax()}?"
-        size = max(8, (bottom - top) / 3)
-        draw.rectangle((left, top, right, bottom), outline=colour, width=int(size / 8))
-        draw.text((left, top), answer, colour, font_size=size, anchor="lb")
+        size = max(8, (bottom - top) // 3)
+        line = max(1, size // 16)
+        frame = (left - 2 * line, top - 2 * line, right + 2 * line, bottom + 2 * line)
+        draw.rectangle(frame, outline=colour, width=line)
+        draw.text((left, max(size, top)), answer, colour, font_size=size, anchor="lb")
     path.parent.mkdir(parents=True, exist_ok=True)
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", comment)
@@ -460,7 +444,8 @@ def main(arguments=None):
             rows = find_digits(name)
             if model is None:
                 model = load_model(options.model)
-            text, boxes, probabilities = read_rows(rows, model)
+            text, probabilities = read_rows(rows, model)
+            boxes = [box for box, _ in sum(rows, [])]
             report["text"] = text
             report["digits"] = []
             for box, chances in zip(boxes, probabilities, strict=True):

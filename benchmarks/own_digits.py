@@ -1,0 +1,159 @@
+"""Measure how programs read the digits that people wrote, drew and photographed.
+
+    export DRAWN_DIGITS=path/to/drawn-digits WILD_DIGITS=path/to/wild-digits
+    python benchmarks/own_digits.py --usps path/to/usps-test.npz
+
+A folder holds pictures and labels.csv (file, label; a page's rows separated by '/').
+USPS' test images come as usps-test.npz (x, y), or as zip.test.gz from the page of The
+Elements of Statistical Learning. scikit-learn brings its digits along. Besides
+read_digits.py with the notebook's CNN, Tesseract and RapidOCR are measured, where they
+are installed. What is refused counts as misread. Writes own_digits.json and .md beside
+this script. Nothing may be tuned on USPS.
+"""
+
+import argparse
+import csv
+import importlib.util
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+import read_digits as program  # noqa: E402
+
+
+def load_folder(name):
+    """Return the files and labels of the folder that an environment variable names."""
+    if name not in os.environ:
+        print(f"{name} names no folder: left out.", file=sys.stderr)
+        return []
+    folder = Path(os.environ[name])
+    with (folder / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [(folder / row["file"], row["label"]) for row in rows]
+
+
+def load_usps(path):
+    """Return USPS' test images, (16, 16), light ink on dark, and their labels."""
+    if path.suffix == ".npz":
+        arrays = np.load(path)
+        return pair(arrays["x"], arrays["y"])
+    table = np.loadtxt(path)  # a label, then 256 pixels from -1 to 1
+    return pair(table[:, 1:].reshape(-1, 16, 16), table[:, 0].astype(int))
+
+
+def pair(images, labels):
+    return [(image, str(label)) for image, label in zip(images, labels, strict=True)]
+
+
+def load_collections(usps):
+    """Return a dictionary: what it is -> pairs of a file or array, and its label."""
+    wild = load_folder("WILD_DIGITS")
+    digits = load_digits()
+    collections = {
+        "drawn digits": load_folder("DRAWN_DIGITS"),
+        "wild digits": [item for item in wild if len(item[1]) == 1],
+        "wild pages": [item for item in wild if len(item[1]) > 1],
+        "scikit-learn's digits": pair(digits.images, digits.target),
+    }
+    if usps:
+        collections["USPS' test images"] = load_usps(usps)
+    return {name: items for name, items in collections.items() if items}
+
+
+def make_reader(prepare_digit, model):
+    """Return a function that reads one digit, as the notebook's prepare_digit does."""
+
+    def read(image):
+        digit = prepare_digit(image).reshape(1, *model.input_shape[1:])
+        return str(model.predict(digit, verbose=0).argmax())
+
+    return read
+
+
+def read_with_tesseract(path):
+    """Return what Tesseract reads: it is told that there are digits only."""
+    command = ["tesseract", path, "stdout", "--psm", "6"]
+    command += ["-c", "tessedit_char_whitelist=0123456789"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def make_rapidocr_reader():
+    """Return a function that reads with RapidOCR, without what is no digit."""
+    from rapidocr_onnxruntime import RapidOCR
+
+    engine = RapidOCR()
+
+    def read(path):
+        found, _ = engine(np.asarray(Image.open(path).convert("RGB")))
+        lines = [line for _, line, _ in found or []]
+        return "\n".join(lines)
+
+    return read
+
+
+def load_readers(model):
+    """Return a dictionary: a program's name -> a function that reads a picture."""
+    readers = {"read_digits.py": lambda image: program.read_digits(image, model)[0]}
+    if shutil.which("tesseract"):
+        readers["Tesseract"] = read_with_tesseract
+    else:
+        print("Tesseract is not installed: left out.", file=sys.stderr)
+    if importlib.util.find_spec("rapidocr_onnxruntime"):
+        readers["RapidOCR"] = make_rapidocr_reader()
+    else:
+        print("RapidOCR is not installed: left out.", file=sys.stderr)
+    return readers
+
+
+def measure(read, items):
+    """Return how many pictures are read right, every digit and row, and of how many."""
+    count = 0
+    for image, label in items:
+        try:
+            text = read(image)
+        except ValueError:
+            continue
+        lines = ["".join(filter(str.isdigit, line)) for line in text.split("\n")]
+        count += "/".join(filter(None, lines)) == label
+    return {"right": count, "of": len(items)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--usps", type=Path, help="usps-test.npz or zip.test.gz")
+    parser.add_argument("--model", default=program.MODEL)
+    options = parser.parse_args()
+    readers = load_readers(program.load_model(options.model))
+    record = {}
+    table = io.StringIO()
+    print("| read right | " + " | ".join(readers) + " |", file=table)
+    print("|---" + "|--:" * len(readers) + "|", file=table)
+    for name, items in load_collections(options.usps).items():
+        record[name] = {}
+        cells = []
+        for reader, read in readers.items():
+            if reader != "read_digits.py" and not isinstance(items[0][0], Path):
+                cells.append("")  # the others read files, and no digits of 16 pixels
+                continue
+            result = measure(read, items)
+            record[name][reader] = result
+            cells.append(f"{result['right']} of {result['of']}")
+        print(f"| {name} | " + " | ".join(cells) + " |", file=table)
+    (HERE / "own_digits.json").write_text(json.dumps(record, indent=2) + "\n")
+    (HERE / "own_digits.md").write_text(table.getvalue())
+    print(table.getvalue(), end="")
+
+
+if __name__ == "__main__":
+    main()
