@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -211,8 +212,8 @@ def group_pieces(labels):
     """Return labels (h, w) from 1 on, the same for all pieces of a digit, and 0."""
     heights = np.append(0, np.ptp(find_boxes(labels)[:, 1::2], axis=1))
     typical = np.median(heights[labels[labels > 0]])
-    # A pen that slips leaves gaps narrower than a fiftieth of a digit.
-    size = 2 * int(typical / 100) + 1
+    # A pen that slips leaves gaps narrower than a twenty-fifth of a digit.
+    size = 2 * int(typical / 50) + 1
     near = ndimage.grey_dilation((labels > 0).astype("uint8"), (size, size))
     labels = ndimage.label(near, NEIGHBOURS)[0] * (labels > 0)
     boxes = find_boxes(labels)
@@ -308,9 +309,7 @@ def find_rows(ink, threshold, is_photo):
             own = digits[top:bottom, left:right] == index + 1
             near = ndimage.binary_dilation(own, NEIGHBOURS)
             digit = prepare_digit(ink[top:bottom, left:right] * near, threshold)
-            # MNIST's digits have at most 203 of these pixels, and none fills its box.
-            is_solid = own.mean() > 0.75 and right - left > 0.45 * (bottom - top)
-            if not is_solid and np.sum(digit > 0.5) < 220:
+            if np.sum(digit > 0.5) < 220:  # MNIST's have at most 203
                 row.append((boxes[index], digit))
         if row:
             rows.append(row)
@@ -339,7 +338,8 @@ def find_digits(image):
     rows = []
     for ink in find_ink(grey, is_photo):
         for threshold in find_thresholds(ink):
-            rows = rows or find_rows(ink, threshold, is_photo)
+            if not rows:
+                rows = find_rows(ink, threshold, is_photo)
     if not rows:
         raise ValueError("There is no digit in this picture, or none that stands out.")
     for row in rows:
@@ -401,7 +401,8 @@ def write_picture(name, folder, boxes, probabilities):
     Blue, or orange with a question mark where the model is less than 90 % sure.
     """
     path = Path(folder or Path(name).parent) / f"{Path(name).stem}.digits.png"
-    comment = f"read_digits.py: {Path(name).name}"
+    origin = zlib.crc32(str(Path(name).resolve()).encode())
+    comment = f"read_digits.py, picture {origin}"
     if path.exists() and Image.open(path).info.get("Comment") != comment:
         raise FileExistsError(
             f"{path} is not from this picture: move it, or name a folder with --output."
@@ -454,7 +455,7 @@ def main(arguments=None):
                 report["digits"].append(digit)
             path = write_picture(name, options.output, boxes, probabilities)
             report["picture"] = str(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             failed = True
             report["error"] = str(error)
             print(f"{name}: {error}", file=sys.stderr)

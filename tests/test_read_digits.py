@@ -396,6 +396,13 @@ def test_command_never_writes_over_another_s_file(command):
     assert Path("page.digits.png").read_bytes() == before
 
 
+def test_command_keeps_pictures_of_the_same_name_apart(command):
+    Path("other").mkdir()
+    two().save("other/page.png")
+    status, _, err = command("page.png", "other/page.png", "--output", "out")
+    assert (status, err.count("is not from this picture")) == (1, 1)
+
+
 def test_command_names_what_it_cannot_read_and_reads_the_rest(command):
     Path("bad.png").write_bytes(b"no picture")
     status, out, err = command("bad.png", "page.png", "missing.png")
