@@ -309,7 +309,11 @@ def find_rows(ink, threshold, is_photo):
             own = digits[top:bottom, left:right] == index + 1
             near = ndimage.binary_dilation(own, NEIGHBOURS)
             digit = prepare_digit(ink[top:bottom, left:right] * near, threshold)
-            if np.sum(digit > 0.5) < 220:  # MNIST's have at most 203
+            # No digit fills its box, but reflections do; MNIST's have at most 203 of
+            # these pixels.
+            is_wide = right - left > 0.45 * (bottom - top)
+            is_solid = max(mask.shape) > 32 and is_wide and own.mean() > 0.75
+            if not is_solid and np.sum(digit > 0.5) < 220:
                 row.append((boxes[index], digit))
         if row:
             rows.append(row)
