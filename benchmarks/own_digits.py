@@ -70,6 +70,17 @@ def load_collections(usps):
     return {name: items for name, items in collections.items() if items}
 
 
+class QuickModel:
+    """A Keras model whose predict takes a fifth of the time for a single image."""
+
+    def __init__(self, model):
+        self.model = model
+        self.input_shape = model.input_shape
+
+    def predict(self, images, verbose=0):
+        return np.asarray(self.model(images, training=False))
+
+
 def make_reader(prepare_digit, model):
     """Return a function that reads one digit, as the notebook's prepare_digit does."""
 
@@ -134,7 +145,8 @@ def main():
     parser.add_argument("--usps", type=Path, help="usps-test.npz or zip.test.gz")
     parser.add_argument("--model", default=program.MODEL)
     options = parser.parse_args()
-    readers = load_readers(program.load_model(options.model))
+    model = QuickModel(program.load_model(options.model))
+    readers = load_readers(model)
     record = {}
     table = io.StringIO()
     print("| read right | " + " | ".join(readers) + " |", file=table)
