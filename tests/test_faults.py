@@ -36,7 +36,8 @@ RESTORE = "globals().update(CLEAN)\nruns = dict(CLEAN_RUNS)"
 SAMPLE_CHECK = f"""
 for name in runs:
     for run in runs[name]:
-        if abs(100 * run["test_accuracy"] - {SAMPLE_ACCURACY}[name]) > {SAMPLE_TOLERANCE}:
+        difference = 100 * run["test_accuracy"] - {SAMPLE_ACCURACY}[name]
+        if abs(difference) > {SAMPLE_TOLERANCE}:
             raise AssertionError(f"{{name}} reads {{run['test_accuracy']:.1%}}")
     if runs[name][0]["history"] == runs[name][1]["history"]:
         raise AssertionError(f"{{name}}: all seeds give the same")
@@ -109,8 +110,10 @@ def cells(request, tmp_path_factory):
 
 
 def what_failed(error, outputs):
-    """What a cell's error or outputs tell of a fault, or None. Not any error will do: it
-    might be in what is planted."""
+    """What a cell's error or outputs tell of a fault, or None.
+
+    Not any error will do: it might be in what is planted.
+    """
     for output in outputs or []:
         statement = re.search("^(.+): False$", output.get("text", ""), re.M)
         if statement:

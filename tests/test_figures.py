@@ -29,7 +29,7 @@ def made_up_run(start, answers, confidence=0.8, test_accuracy=0.5, model=None):
 
 @pytest.fixture
 def shown():
-    """The functions, with made-up runs and images; shown.outputs lists what they show."""
+    """The functions, with made-up runs; shown.outputs lists what they show."""
 
     def display(output, metadata=None):
         outputs.append(output)

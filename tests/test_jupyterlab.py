@@ -29,8 +29,10 @@ pytestmark = [
 
 @contextlib.contextmanager
 def jupyterlab(folder, monkeypatch):
-    """Start JupyterLab in a folder, for this machine alone: the address of notebook.ipynb
-    there."""
+    """Start JupyterLab in a folder, for this machine alone.
+
+    Gives the address of notebook.ipynb there.
+    """
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     # All cells in the page, also those out of sight

@@ -1,4 +1,4 @@
-"""Pictures of digits, as people draw, scan and photograph them, prepared as MNIST was."""
+"""Pictures of digits as people draw and photograph them, prepared as MNIST was."""
 
 import csv
 import io
