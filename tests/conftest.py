@@ -1,6 +1,7 @@
 """Hooks and fixtures of the tests."""
 
 import pytest
+from common import PROJECT
 from helpers import read_notebook
 from nbval.plugin import IPyNbCell
 
@@ -42,6 +43,13 @@ def notebook():
 def sources(notebook):
     """The notebook's cells: id -> text or code."""
     return {cell.id: cell.source for cell in notebook.cells}
+
+
+@pytest.fixture(scope="session")
+def artifacts(pytestconfig):
+    """Where the models are: of this session's run of the notebook, else of the last."""
+    folder = pytestconfig.run_folder / "artifacts"
+    return folder if folder.exists() else PROJECT / "artifacts"
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -11,7 +11,7 @@ import pytest
 from common import NOTEBOOK, PROJECT
 from helpers import load_functions, printed, run_cell, without_magics
 from nbconvert import HTMLExporter
-from traitlets.config import PyFileConfigLoader
+from nbconvert.nbconvertapp import NbConvertApp
 from update_readme import updated
 
 PAGES = ["README.md", "benchmarks/README.md"]
@@ -57,8 +57,9 @@ def test_every_figure_has_a_description(notebook):
             if "image/png" in output.get("data", {}):
                 figures += 1
                 assert output.metadata["image/png"]["alt"], cell.id
-    config = PyFileConfigLoader(str(PROJECT / "nbconvert_config.py")).load_config()
-    page, _ = HTMLExporter(config=config).from_notebook_node(notebook)
+    app = NbConvertApp(config_file=str(PROJECT / "nbconvert_config.py"))
+    app.load_config_file()
+    page, _ = HTMLExporter(config=app.config).from_notebook_node(notebook)
     assert page.count("<img") == figures >= 8
     assert "No description has been provided" not in page
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from common import PROJECT
 from helpers import load_functions
 from PIL import Image, ImageDraw, ImageOps
 
@@ -138,13 +137,15 @@ def test_a_blank_picture_is_refused(prepare_digit, grey):
     "variable, n_images, n_right",
     [("DRAWN_DIGITS", 151, 147), ("WILD_DIGITS", 125, 120)],
 )
-def test_digits_that_people_drew_are_read(prepare_digit, variable, n_images, n_right):
-    results = PROJECT / "artifacts" / "results.json"
+def test_digits_that_people_drew_are_read(
+    prepare_digit, artifacts, variable, n_images, n_right
+):
+    results = artifacts / "results.json"
     folder = os.environ.get(variable)
     if not folder:
         pytest.skip(f"needs a folder of pictures in {variable}")
     if not results.exists() or json.loads(results.read_text())["dataset"] != "MNIST":
-        pytest.skip("needs artifacts/ of a run on MNIST")
+        pytest.skip("needs the models of a run on MNIST")
     model = keras.saving.load_model(results.with_name("CNN.keras"))
     images = []
     labels = []

@@ -10,16 +10,9 @@ import threading
 import time
 
 import nbformat
-import numpy as np
 import pytest
 from common import NOTEBOOK, accuracies
-from helpers import (
-    SAMPLE_ACCURACY,
-    SAMPLE_TOLERANCE,
-    printed,
-    read_notebook,
-    without_mnist,
-)
+from helpers import printed, read_notebook, without_mnist
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -33,6 +26,17 @@ def client_for(notebook, folder):
 
 def read_results(folder):
     return json.loads((folder / "artifacts" / "results.json").read_text())
+
+
+def quick_notebook(parameters):
+    """The notebook with other settings, and without outputs."""
+    notebook = read_notebook()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+        if cell.id == "parameters":
+            cell.source = parameters
+    return notebook
 
 
 class Run:
@@ -60,22 +64,17 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
     with pytest.MonkeyPatch.context() as patch:
         without_mnist(patch, folder)
-        client = client_for(read_notebook(), folder)
+        patch.setenv("MPLBACKEND", "Agg")  # as in containers and on clusters
+        client = client_for(quick_notebook("SEEDS = (0, 1)\nEPOCHS = 2"), folder)
         with client.setup_kernel():
             yield Run(client, folder)
-
-
-def test_accuracies_are_as_the_text_expects(run):
-    for name, expected in SAMPLE_ACCURACY.items():
-        of_seeds = 100 * np.array(run.results["models"][name]["test_accuracy"])
-        assert of_seeds == pytest.approx(expected, abs=SAMPLE_TOLERANCE), name
 
 
 def test_results_hold_what_was_printed(run):
     results = run.results
     assert results["dataset"] == "5,000 of MNIST"
     assert results["train_images"] + results["test_images"] == 5000 - 334
-    assert (results["seeds"], results["epochs"]) == ([0, 1, 2], 10)
+    assert (results["seeds"], results["epochs"]) == ([0, 1], 4)
     assert results["versions"].keys() >= {"tensorflow", "keras"}
     assert len(results["techniques"]) == 6
 
@@ -90,7 +89,7 @@ def test_results_hold_what_was_printed(run):
         ):
             kept.append((f"{seconds:.1f}", f"{100 * accuracy:.2f}"))
     assert kept == found
-    assert len(found) == 4 * 3
+    assert len(found) == 4 * 2
 
     n_true = list(results["checks"].values()).count(True)
     held = f"{n_true} of {len(results['checks'])} statements hold, and none fails."
@@ -141,30 +140,6 @@ def test_interrupted_training_can_be_run_again(run):
     run.execute("cnn-fit")
     run.execute("results")
     assert run.accuracies_now() == before
-
-
-def quick_notebook(parameters):
-    """The notebook with other settings, and without outputs."""
-    notebook = read_notebook()
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-        if cell.id == "parameters":
-            cell.source = parameters
-    return notebook
-
-
-def test_other_settings_run_through_and_show_all_figures(
-    tmp_path, monkeypatch, notebook
-):
-    without_mnist(monkeypatch, tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "Agg")  # as in containers and on clusters
-    changed = quick_notebook("SEEDS = (7,)\nEPOCHS = 2")
-    client_for(changed, tmp_path).execute()
-    results = read_results(tmp_path)
-    assert (results["seeds"], results["epochs"]) == ([7], 4)
-    n_figures = str(notebook.cells).count("'image/png': 'iVBOR")
-    assert str(changed.cells).count("'image/png': 'iVBOR") == n_figures > 0
 
 
 def test_it_runs_as_a_script(tmp_path, monkeypatch):

