@@ -7,7 +7,7 @@ from pathlib import Path
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor, Preprocessor
 
 sys.path.append(str(Path(__file__).with_name("benchmarks")))
-from provenance import recipe  # noqa: E402 (found by the line above)
+from provenance import recipe, versions  # noqa: E402 (found by the line above)
 
 
 class RemoveStartMessages(Preprocessor):
@@ -25,6 +25,7 @@ class StampRecipe(Preprocessor):
     def preprocess(self, nb, resources):
         if self.config.ExecutePreprocessor.get("enabled"):
             nb.metadata["recipe"] = recipe(nb)
+            nb.metadata["versions"] = versions()
             folder = Path(resources["metadata"]["path"])
             path = folder / "artifacts" / "results.json"
             results = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Where numbers come from: the notebook's recipe, versions, machine, date and commit."""
+"""Where numbers come from: the notebook's recipe, versions, machine and commit."""
 
 import ast
 import datetime
@@ -54,20 +54,25 @@ def provenance(notebook):
 
     notebook: as nbformat.read returns it; its recipe is the record's.
     """
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        versions[package] = importlib.metadata.version(package)
     git = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     folder = Path(__file__).parent
     commit = subprocess.run(git, cwd=folder, capture_output=True, text=True).stdout
     return {
         "recipe": recipe(notebook),
-        "versions": versions,
+        "versions": versions(),
         "processor": processor(),
         "threads": os.cpu_count(),
         "date": datetime.date.today().isoformat(),
         "commit": commit.strip() or "unknown",
     }
+
+
+def versions():
+    """Return the versions that numbers may depend on, by the packages' names."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        found[package] = importlib.metadata.version(package)
+    return found
 
 
 def processor():

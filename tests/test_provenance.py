@@ -25,6 +25,14 @@ def test_the_outputs_were_made_by_this_code(notebook):
         pytest.fail(RUN_AGAIN)
 
 
+def test_the_constraints_are_the_versions_of_the_committed_run(notebook):
+    text = (PROJECT / "constraints.txt").read_text(encoding="utf-8")
+    constraints = dict(re.findall("^(.+)==(.+)$", text, re.M))
+    assert required("requirements.txt") <= constraints.keys()
+    for package, version in notebook.metadata["versions"].items():
+        assert package == "python" or constraints[package] == version
+
+
 def change(cell_id, old, new):
     notebook = read_notebook()
     for cell in notebook.cells:
