@@ -1,25 +1,23 @@
-"""Run the notebook with many seeds, on all cores or on several machines, and merge what comes of it into one file.
+"""Run the notebook with many seeds, and merge what comes of it into one record.
 
     MNIST_NPZ=path/to/mnist.npz python benchmarks/many_seeds.py thirty_seeds.json
 
-Papermill runs the notebook itself, once for each seed or group of seeds, and Dask hands the runs out. Each run has a
-folder of its own, thirty_seeds/seed-7 for instance, with its notebook, its log and its results.json. Start the same
-command again after a stop, and it goes on where it was. A run that fails, or that had no more than 5,000 of MNIST, is
-kept for a look in a folder that ends in .failed, and not merged. See README.md beside this file for several machines.
+Dask hands the runs out, to one worker for each core of this machine or to a cluster of
+your own (see README.md beside this file). Each run has a folder, thirty_seeds/seed-7
+for instance, with its notebook, its results.json, and run.json, which says how it went.
+Stop it with Ctrl-C; the same command goes on where it stopped. A run that fails, or
+that had only 5,000 of MNIST, is kept in a folder that ends in .failed, and not merged.
 """
 
 import argparse
+import asyncio
 import contextlib
-import hashlib
-import importlib.metadata
 import json
 import logging
 import os
-import platform
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,214 +25,140 @@ from pathlib import Path
 
 import dask
 import nbformat
-import psutil
+import provenance
 from common import NOTEBOOK, accuracies, interval
 from dask.system import CPU_COUNT
-from distributed import (
-    CancelledError,
-    Client,
-    Nanny,
-    Scheduler,
-    SpecCluster,
-    get_worker,
-    wait,
-)
-from tqdm import tqdm
+from distributed import Client, LocalCluster, as_completed, get_worker
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
-# Papermill in a process of its own, which ends when the worker that started it does, however that ends; the kernel, in
-# turn, ends when papermill does.
-PAPERMILL = """
-import os, threading
-threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
-from papermill.cli import papermill
-papermill()
-"""
+ONE_THREAD = {
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
-def parameters(seeds):
-    return json.dumps({"SEEDS": seeds})
+def run(source, seeds, settings=ONE_THREAD):
+    """On a worker: run a notebook with a list of seeds.
 
-
-def run(notebook, seeds):
-    """On a worker: run a notebook, given as text, with a list of seeds.
-
-    Returns the files that it leaves, name -> bytes, and how it went: status, seconds, and what it ran on.
+    source: the notebook as text.
+    settings: environment variables of its kernel, beside the worker's own.
+    Returns a dictionary: the notebook with its outputs, as text; the results that it
+    left, or None; the error that ended it, or ""; seconds; and what it ran on.
     """
-    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "1")
-    environment = os.environ | dict.fromkeys(
-        ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), threads
-    )
-    if environment.get("MNIST_NPZ"):
-        environment["MNIST_NPZ"] = os.path.abspath(
-            environment["MNIST_NPZ"]
-        )  # the run has a folder of its own
-    cpuinfo = (
-        Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    )
-    processor = re.findall(r"^model name\s*: (.*)", cpuinfo, re.MULTILINE) or [
-        platform.processor()
-    ]
-    versions = {
-        one.name: one.version
-        for one in importlib.metadata.distributions()
-        if re.fullmatch("(tensorflow(.cpu|.macos)?|keras|numpy)", one.name or "")
-    }
+    worker = get_worker()
+    task = worker.state.tasks[worker.get_current_task()]
+    environment = os.environ | settings
+    if environment.get("MNIST_NPZ"):  # may be relative, and the kernel runs elsewhere
+        environment["MNIST_NPZ"] = os.path.abspath(environment["MNIST_NPZ"])
+    notebook = nbformat.reads(source, as_version=4)
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source += f"\nSEEDS = {seeds}"
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(
-        dir=get_worker().local_directory
-    ) as folder:  # which goes when the worker does
-        Path(folder, "run.ipynb").write_text(notebook, encoding="utf-8")
-        with (
-            open(Path(folder, "log.txt"), "w") as log,
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    PAPERMILL,
-                    "run.ipynb",
-                    "run.ipynb",
-                    "-y",
-                    parameters(seeds),
-                    "--no-progress-bar",
-                    "--log-output",
-                ],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-            ) as process,
-        ):
-            process.wait()
-        files = {
-            name: Path(folder, name).read_bytes()
-            for name in ("run.ipynb", "log.txt", "artifacts/results.json")
-            if Path(folder, name).exists()
-        }
-    return files, {
-        "status": process.returncode,
+    # The folder goes when the worker does, and so does the kernel
+    with tempfile.TemporaryDirectory(dir=worker.local_directory) as folder:
+        error = asyncio.run(execute(notebook, folder, environment, task))
+        results = None
+        results_file = Path(folder, "artifacts", "results.json")
+        if results_file.exists():
+            results = json.loads(results_file.read_text())
+    ran_on = {"processor": provenance.processor()} | provenance.versions()
+    return {
+        "notebook": nbformat.writes(notebook),
+        "results": results,
+        "error": error,
         "seconds": round(time.perf_counter() - start),
-        "ran_on": {
-            "processor": processor[0],
-            "threads": int(threads),
-            "python": platform.python_version(),
-        }
-        | versions,
+        "ran_on": ran_on | settings,
     }
 
 
-def stop(groups):
-    """On a worker: end the runs of some groups of seeds, with their kernels."""
-    for process in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if {parameters(seeds) for seeds in groups} & set(process.cmdline()):
-                process.kill()
+async def execute(notebook, folder, environment, task):
+    """Run a notebook's cells in a folder, as long as a Dask task is wanted.
 
-
-def what_came_of(files, status, seeds):
-    """Why a run may not be merged, or "", and the statements of the notebook that did not hold in it.
-
-    Such a statement makes the notebook's last cell fail, and is a result like others.
+    Returns the error that ended it, or "".
     """
-    not_held = []
-    try:
-        notebook = nbformat.reads(files["run.ipynb"].decode(), as_version=4)
-        outputs = [
-            (cell.get("id"), output)
-            for cell in notebook.cells
-            for output in cell.get("outputs", [])
-        ]
-        errors = [
-            (cell, output.ename, output.evalue)
-            for cell, output in outputs
-            if output.output_type == "error"
-        ]
-        if "artifacts/results.json" in files:
-            results = json.loads(files["artifacts/results.json"])
-            not_held = [
-                statement
-                for statement, result in results["checks"].items()
-                if result is False
-            ]
-        if errors and (errors[0][:2] != ("verdict", "AssertionError") or not not_held):
-            return "cell {}: {}: {}".format(*errors[0]), not_held
-        if status and not errors:
-            return (
-                f"status {status}, "
-                + files["log.txt"].decode().strip().rpartition("\n")[2]
-            ), not_held
-        results = json.loads(files["artifacts/results.json"])
-    except (ValueError, KeyError) as error:
-        return f"it left no results that can be read: {error!r}", []
+    client = NotebookClient(
+        notebook,
+        resources={"metadata": {"path": folder}},
+        shutdown_kernel="immediate",
+    )
+    execution = asyncio.create_task(client.async_execute(env=environment))
+    while not execution.done():
+        await asyncio.wait([execution], timeout=1)
+        if task.state == "cancelled":  # whoever asked for it has stopped, or is gone
+            execution.cancel()
+    if execution.cancelled():
+        return "it was stopped"
+    error = execution.exception()
+    if isinstance(error, CellExecutionError):
+        return f"{error.ename}: {error.evalue}"
+    return str(error or "")
+
+
+def failed_statements(results):
+    """The statements of the notebook that did not hold in a run."""
+    checks = results["checks"]
+    return [statement for statement in checks if checks[statement] is False]
+
+
+def reason_not_to_merge(outcome, seeds):
+    """Why the outcome of a run, as run returns it, may not be merged, or "".
+
+    A statement that does not hold ends the notebook with an error in its last cell,
+    after it has written its results. It is a result like others.
+    """
+    results = outcome["results"]
+    if results is None:
+        return outcome["error"] or "it left no results"
+    if outcome["error"] and not failed_statements(results):
+        return outcome["error"]
     if results["dataset"] != "MNIST":
-        return f"it had {results['dataset']} instead of all: set MNIST_NPZ", not_held
-    return "" if results[
-        "seeds"
-    ] == seeds else f"it ran the seeds {results['seeds']}", not_held
-
-
-def code_of(notebook):
-    """A short name for the code of a notebook, given as text: runs of different code should not be merged."""
-    sources = [
-        cell.source
-        for cell in nbformat.reads(notebook, as_version=4).cells
-        if cell.cell_type == "code"
-    ]
-    return hashlib.sha256("\n\n".join(sources).encode()).hexdigest()[:12]
+        return f"it had {results['dataset']} instead of all: set MNIST_NPZ"
+    if results["seeds"] != seeds:
+        return f"it ran the seeds {results['seeds']}"
+    return ""
 
 
 def name_of(seeds):
-    return f"seed{'s' * (len(seeds) > 1)}-{'-'.join(map(str, seeds))}"
+    """The name of a run's folder, such as seed-7 or seeds-6-7-8."""
+    numbers = "-".join(str(seed) for seed in seeds)
+    return f"seed-{numbers}" if len(seeds) == 1 else f"seeds-{numbers}"
 
 
-def keep(folder, code, seeds, files, how):
-    """Write a run's files into its folder, all at once; returns what was wrong with it, or ""."""
-    wrong, not_held = what_came_of(files, how["status"], seeds)
-    how = how | {"code": code, "wrong": wrong, "does_not_hold": not_held}
-    place, failed, new = (
-        folder / (name_of(seeds) + ending) for ending in ("", ".failed", ".new")
-    )
-    for old in (failed, new):
-        shutil.rmtree(old, ignore_errors=True)
-    new.mkdir()
-    for name, content in (
-        files | {"run.json": json.dumps(how, indent=2).encode()}
-    ).items():
-        (new / Path(name).name).write_bytes(content)
-    new.rename(failed if wrong else place)
-    return wrong
+def keep(folder, recipe, seeds, outcome):
+    """Write a run's files into its folder, all at once.
+
+    Returns why it may not be merged, or "".
+    """
+    reason = reason_not_to_merge(outcome, seeds)
+    facts = {"recipe": recipe, "seconds": outcome["seconds"], "reason": reason}
+    facts["ran_on"] = outcome["ran_on"]
+    place = folder / name_of(seeds)
+    failed = folder / f"{place.name}.failed"
+    unfinished = folder / f"{place.name}.unfinished"
+    shutil.rmtree(failed, ignore_errors=True)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    (unfinished / "run.ipynb").write_text(outcome["notebook"], encoding="utf-8")
+    (unfinished / "results.json").write_text(to_json(outcome["results"]))
+    (unfinished / "run.json").write_text(to_json(facts))
+    unfinished.rename(failed if reason else place)
+    return reason
 
 
 @contextlib.contextmanager
-def connect(options):
-    """A Client of the scheduler that options name, or of a cluster on this machine that only this machine reaches."""
-    if options.scheduler:
-        with Client(options.scheduler) as client:
+def connect(address=None):
+    """A Dask client of the scheduler at an address.
+
+    Without one, of a cluster on this machine that no other machine can reach.
+    """
+    if address:
+        with Client(address) as client:
+            client.upload_file(provenance.__file__)
             yield client
         return
-    threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, CPU_COUNT // max(1, options.gpus)))}
-    given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(
-        ","
-    )  # by a queue, for instance
-    cards = (
-        given if len(given) >= options.gpus else list(map(str, range(options.gpus)))
-    )[: options.gpus]
-    environments = [
-        threads | {"CUDA_VISIBLE_DEVICES": card, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-        for card in cards
-    ]
-    environments = environments or [{"CUDA_VISIBLE_DEVICES": "-1"}] * CPU_COUNT
-    here = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
-    there = {
-        "host": "127.0.0.1",
-        "nthreads": 1,
-        "memory_limit": 0,
-        "silence_logs": logging.WARNING,
-    }
-    workers = {
-        place: {"cls": Nanny, "options": there | {"env": environment}}
-        for place, environment in enumerate(environments)
-    }
     # A worker may be slow to come back, and a laptop may sleep
     patience = {
         "distributed.deploy.lost-worker-timeout": "10 minutes",
@@ -242,209 +166,168 @@ def connect(options):
     }
     with (
         dask.config.set(patience),
-        SpecCluster(
-            workers, {"cls": Scheduler, "options": here}, silence_logs=logging.WARNING
+        LocalCluster(
+            n_workers=CPU_COUNT,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,
     ):
         yield client
 
 
-def executing(dask_worker):
-    return [task.key.split()[0] for task in dask_worker.state.executing]
+def run_all(client, source, recipe, groups, folder):
+    """Run a notebook with each group of seeds, and keep what comes of it.
 
-
-def run_all(client, notebook, code, groups, folder):
-    """Run a notebook with each group of seeds and keep what comes of it; returns what was wrong, name -> reason."""
-    waiting = {
-        name_of(seeds): (
-            seeds,
-            client.submit(run, notebook, seeds, key=f"{name_of(seeds)} of {code}"),
+    Returns why runs may not be merged, a dictionary, name -> reason.
+    """
+    seeds_of = {}
+    for seeds in groups:
+        seeds_of[client.submit(run, source, seeds, pure=False)] = seeds
+    reasons = {}
+    start = time.perf_counter()
+    for n_done, future in enumerate(as_completed(seeds_of), start=1):
+        seeds = seeds_of[future]
+        if future.status == "finished":
+            reason = keep(folder, recipe, seeds, future.result())
+        else:  # say, several workers died at it
+            reason = repr(future.exception())
+        if reason:
+            reasons[name_of(seeds)] = reason
+        minutes = (time.perf_counter() - start) / 60
+        n_left = len(groups) - n_done
+        print(
+            f"{name_of(seeds)}: {'NOT MERGED, ' + reason if reason else 'done'}. "
+            f"{n_left} left, about {n_left * minutes / n_done:.0f} minutes",
+            flush=True,
         )
-        for seeds in groups
-    }
-    wrong = {}
-    try:
-        with tqdm(total=len(groups), unit="run") as bar:
-            while waiting:
-                with contextlib.suppress(TimeoutError):
-                    wait(
-                        [future for _, future in waiting.values()],
-                        timeout=5,
-                        return_when="FIRST_COMPLETED",
-                    )
-                for name in [
-                    name for name, (_, future) in waiting.items() if future.done()
-                ]:
-                    seeds, future = waiting.pop(name)
-                    error = (
-                        future.exception()
-                    )  # say, each of several workers died at it
-                    reason = (
-                        repr(error)
-                        if error
-                        else keep(folder, code, seeds, *future.result())
-                    )
-                    if reason:
-                        wrong[name] = reason
-                        bar.write(f"{name} FAILED: {reason}")
-                    bar.update()
-                at_work = client.run(executing, on_error="ignore")
-                bar.set_postfix_str(
-                    "now "
-                    + (", ".join(sum(at_work.values(), [])) if at_work else "no worker")
-                )
-    except BaseException:  # Ctrl-C, for one: no kernel should be left
-        with contextlib.suppress(Exception):
-            client.cancel([future for _, future in waiting.values()])
-            for _ in range(
-                2
-            ):  # again, if a worker had begun the next one before it learned that it need not
-                client.run(stop, groups, on_error="ignore")
-                time.sleep(0.5)
-        raise
-    return wrong
+    return reasons
 
 
-def merge(folder, groups):
-    """Merge the runs of some groups of seeds that are complete: a dictionary like results.json, with one more key a
-    fact about the runs: of which seeds the techniques are, which statements did not hold, and what they ran on."""
+def merge(folder, groups, notebook):
+    """Merge the complete runs of groups of seeds: a dictionary like results.json.
+
+    It has more keys: where the runs come from and what they ran on, of which seeds the
+    techniques are, in how many runs each statement was checked, and in which not held.
+    """
     merged = {
-        "dataset": "MNIST",
+        "provenance": provenance.provenance(notebook),
+        "ran_on": [],
         "seeds": [],
         "technique_seeds": [],
+        "checked": {},
         "does_not_hold": {},
-        "ran_on": [],
+        "models": {},
+        "techniques": {},
     }
     for seeds in groups:
         place = folder / name_of(seeds)
         if not place.exists():
             continue
-        results, how = (
-            json.loads((place / name).read_text())
-            for name in ("results.json", "run.json")
-        )
+        results = json.loads((place / "results.json").read_text())
+        ran_on = json.loads((place / "run.json").read_text())["ran_on"]
+        if ran_on not in merged["ran_on"]:
+            merged["ran_on"].append(ran_on)
         merged["seeds"] += seeds
-        merged["technique_seeds"] += seeds[
-            :1
-        ]  # which the notebook trains with the first of its seeds
-        for kind in ("models", "techniques"):
-            for name, one in results[kind].items():
-                into = merged.setdefault(kind, {}).setdefault(name, {})
-                for key, value in one.items():
-                    into[key] = (
-                        into.get(key, []) + value if isinstance(value, list) else value
-                    )
-        merged |= {key: results[key] for key in ("train_images", "test_images")}
-        for statement in how["does_not_hold"]:
-            merged["does_not_hold"].setdefault(statement, []).append(name_of(seeds))
-        if how["ran_on"] not in merged["ran_on"]:
-            merged["ran_on"].append(how["ran_on"])
+        merged["technique_seeds"].append(seeds[0])  # the notebook trains only these
+        for key in ["dataset", "train_images", "test_images", "epochs"]:
+            merged[key] = results[key]
+        for kind in ["models", "techniques"]:
+            for name, measured in results[kind].items():
+                all_measured = merged[kind].setdefault(name, {})
+                for key, values in measured.items():
+                    all_measured.setdefault(key, []).extend(values)
+        for statement, holds in results["checks"].items():
+            if isinstance(holds, bool):
+                n_runs = merged["checked"].get(statement, 0)
+                merged["checked"][statement] = n_runs + 1
+        for statement in failed_statements(results):
+            merged["does_not_hold"].setdefault(statement, []).append(place.name)
     return merged
 
 
+def to_json(record):
+    """A record as JSON, each list of numbers or words on a line."""
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    return re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), text)
+
+
 def report(merged):
-    """A table of what merged runs say, and the statements that did not hold, as text."""
-    rows = [
-        f"| {len(merged['seeds'])} seeds | test accuracy, % | change, points |\n|---|--:|--:|"
-    ]
+    """A table of what merged runs say, and the statements that did not hold."""
     models, techniques = accuracies(merged)
-    for name, values in (models | techniques).items():
-        change = ""
-        if name in techniques:
-            baseline = models["CNN" if "CNN" in name else "Hidden layer"]
-            of_seed = dict(zip(merged["seeds"], baseline))
-            change = "{:+.2f} ± {:.2f}".format(
-                *interval(
-                    values - [of_seed[seed] for seed in merged["technique_seeds"]]
-                )
-            )
-        rows.append(
-            "| {} | {:.2f} ± {:.2f} | {} |".format(name, *interval(values), change)
+    lines = [
+        f"| {len(merged['seeds'])} seeds | test accuracy, % | change, points |",
+        "|---|--:|--:|",
+    ]
+    for name, values in models.items():
+        mean, half_width = interval(values)
+        lines.append(f"| {name} | {mean:.2f} ± {half_width:.2f} | |")
+    places = [merged["seeds"].index(seed) for seed in merged["technique_seeds"]]
+    for name, values in techniques.items():
+        baseline = models["CNN" if "CNN" in name else "Hidden layer"][places]
+        mean, half_width = interval(values)
+        change, change_half_width = interval(values - baseline)
+        lines.append(
+            f"| {name} | {mean:.2f} ± {half_width:.2f} "
+            f"| {change:+.2f} ± {change_half_width:.2f} |"
         )
-    rows.append("\nBehind ± stands half of a 95 % confidence interval, over seeds.")
+    lines.append("\nAfter ± stands half of a 95 % confidence interval, over seeds.")
     for statement, names in merged["does_not_hold"].items():
-        rows.append(f"Does not hold: {statement} ({', '.join(names)})")
-    return "\n".join(rows)
+        lines.append(f"Does not hold: {statement} ({', '.join(names)})")
+    return "\n".join(lines)
 
 
-def from_to(text):  # 0-29
+def from_to(text):
+    """The seeds that a text such as 0-29 or 7 names."""
     first, _, last = text.partition("-")
     return list(range(int(first), int(last or first) + 1))
 
 
-def main():
+def read_options():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "output",
-        type=Path,
-        help="the file to merge into; the runs' folders lie beside it",
-    )
-    parser.add_argument(
-        "--seeds", type=from_to, default="0-29", help="from-to; default: 0-29"
-    )
-    parser.add_argument(
-        "--group",
-        type=int,
-        default=1,
-        help="seeds a run; statements about several need 2 or more",
-    )
-    parser.add_argument(
-        "--gpus",
-        type=int,
-        default=0,
-        help="a worker for each of so many graphics cards here",
-    )
-    parser.add_argument(
-        "--scheduler",
-        help="the address of a Dask cluster, instead of one on this machine",
-    )
+    parser.add_argument("output", type=Path, help="the record; the runs lie beside it")
+    parser.add_argument("--seeds", type=from_to, default="0-29", help="default: 0-29")
+    parser.add_argument("--group", type=int, default=1, help="seeds a run; default: 1")
+    parser.add_argument("--scheduler", help="of a Dask cluster, instead of one here")
     options = parser.parse_args()
     if not options.output.suffix or options.group < 1 or not options.seeds:
-        parser.error(
-            "the output should be named something.json, seeds run upwards, and a group have at least one"
-        )
+        parser.error("name the output something.json, and at least one seed a run")
+    return options
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    notebook = NOTEBOOK.read_text(encoding="utf-8")
-    groups = [
-        options.seeds[i : i + options.group]
-        for i in range(0, len(options.seeds), options.group)
-    ]
+
+def main():
+    options = read_options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Terminated."))
+    source = NOTEBOOK.read_text(encoding="utf-8")
+    notebook = nbformat.reads(source, as_version=4)
+    recipe = provenance.recipe(notebook)
+    groups = []
+    for i in range(0, len(options.seeds), options.group):
+        groups.append(options.seeds[i : i + options.group])
     folder = options.output.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
-    code = code_of(notebook)
-    if any(
-        json.loads(run.read_text())["code"] != code
-        for run in folder.glob("seed*[0-9]/run.json")
-    ):
-        sys.exit(
-            f"{folder} holds runs of other code of the notebook. Move it away, or choose another output."
-        )
-    todo = [seeds for seeds in groups if not (folder / name_of(seeds)).exists()]
-    print(f"{len(groups) - len(todo)} of {len(groups)} runs are in {folder} already")
-    wrong = {}
-    if todo:
+    for facts in folder.glob("*/run.json"):
+        if json.loads(facts.read_text())["recipe"] != recipe:
+            sys.exit(f"{facts.parent} is of another recipe: move {folder} away.")
+    missing = [seeds for seeds in groups if not (folder / name_of(seeds)).exists()]
+    print(f"{len(groups) - len(missing)} of {len(groups)} runs are in {folder} already")
+    reasons = {}
+    if missing:
         try:
-            with connect(options) as client:
-                wrong = run_all(client, notebook, code, todo, folder)
-        except (KeyboardInterrupt, CancelledError, OSError) as error:
-            sys.exit(f"Stopped: {error!r}. The same command goes on from here.")
-    merged = merge(folder, groups)
+            with connect(options.scheduler) as client:
+                reasons = run_all(client, source, recipe, missing, folder)
+        except KeyboardInterrupt:
+            sys.exit("Stopped. The same command goes on from here.")
+    merged = merge(folder, groups, notebook)
     if merged["seeds"]:
-        text = json.dumps(merged, indent=2, ensure_ascii=False)
-        text = re.sub(
-            r"\[[^][{}]*]", lambda found: " ".join(found[0].split()), text
-        )  # a list on a line
-        options.output.write_text(text + "\n", encoding="utf-8")
+        options.output.write_text(to_json(merged) + "\n", encoding="utf-8")
         print(report(merged))
-    if wrong:
-        sys.exit(
-            f"NOT MERGED, see {folder}: "
-            + "; ".join(f"{name}, {reason}" for name, reason in wrong.items())
-        )
+    if reasons:
+        sys.exit(f"Not merged, see {folder}: {', '.join(reasons)}")
 
 
 if __name__ == "__main__":

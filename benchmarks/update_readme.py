@@ -1,7 +1,9 @@
-"""Copy what was measured into the README: python benchmarks/update_readme.py
+"""Write what was measured into the README and images/, and into benchmarks/README.md:
 
-The table and figures of the notebook come from its outputs, what people usually run from speed.md, what 30 seeds say
-from thirty_seeds.json, and other people's handwriting from other_handwriting.md, beside this file.
+    python benchmarks/update_readme.py
+
+Tables, sentences and figures come from the outputs of the committed notebook and from
+the records beside this file. A record of another recipe than the notebook's gets a †.
 """
 
 import base64
@@ -12,196 +14,156 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 from common import NOTEBOOK, PROJECT, accuracies, interval
+from provenance import recipe
 
-PICTURES = {
-    "mosaics": "mistakes.png",
-    "examples-figure": "prepared.png",
-}  # of these cells
-BESIDE = {  # a comparison -> beginnings of two rows of speed.md: what people usually run, and what is here
-    "four models as in tutorials; here three seeds of each": (
-        "four models",
-        "**this notebook**",
-    ),
-    "scikit-learn's `MLPClassifier((100,))`; here the hidden layer": (
-        "scikit-learn's",
-        "its hidden layer",
-    ),
-    "Keras' simple convnet, 15 epochs; here the CNN": (
-        "the simple convnet",
-        "its CNN, one",
-    ),
-    "Keras' simple convnet up to 99.0 %; here a smaller CNN": (
-        "the same",
-        "its CNN without",
-    ),
-    "PyTorch's MNIST example, 14 epochs; here the CNN": ("PyTorch's", "its CNN, one"),
+BENCHMARKS = PROJECT / "benchmarks"
+IMAGES = PROJECT / "images"
+PICTURES = {"mosaics": "mistakes.png", "examples-figure": "prepared.png"}  # by cell
+SHARES = {
+    "a quarter": 1 / 4,
+    "a third": 1 / 3,
+    "two fifths": 2 / 5,
+    "half": 1 / 2,
+    "three fifths": 3 / 5,
+    "two thirds": 2 / 3,
+    "seven in ten": 7 / 10,
+    "three quarters": 3 / 4,
+    "four fifths": 4 / 5,
+    "nine in ten": 9 / 10,
 }
-SMALL_CHANGES = (
-    "three hidden layers",
-    "batch normalisation",
-    "dropout",
-    "random shifts",
-)  # to a hidden layer
+COLOURS = {  # as in the notebook
+    "No hidden layer": "C7",
+    "Hidden layer": "C2",
+    "Flatten layer": "C2",
+    "CNN": "C3",
+}
+OF_ANOTHER_RECIPE = "† measured with another edition of the notebook."
 
 
-def thirty_seeds():
-    """Seeds 0 to 29: test accuracies in %, model -> (30,), and changes in points, technique -> (30,)."""
-    results = json.loads(
-        (PROJECT / "benchmarks/thirty_seeds.json").read_text(encoding="utf-8")
-    )
-    assert results["dataset"] == "MNIST" and results["seeds"] == results[
-        "technique_seeds"
-    ] == list(range(30))
-    models, techniques = accuracies(results)
-    return models, {
-        name: techniques[name] - models["Hidden layer"] for name in SMALL_CHANGES
-    }
+def read_record(name):
+    return json.loads((BENCHMARKS / name).read_text(encoding="utf-8"))
 
 
-def seeds_figure():
-    """What 30 seeds say of each model and of four techniques, and what each three of them say: a figure."""
-    models, changes = thirty_seeds()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for place, values in enumerate(models.values()):
-        mean, margin = interval(values)
-        scatter = np.random.default_rng(0).uniform(
-            -0.15, 0.15, 30
-        )  # so that equal ones do not hide each other
-        left.plot(
-            values - mean,
-            place + scatter,
-            "o",
-            color="tab:blue",
-            alpha=0.4,
-            linewidth=0,
-            label="one seed",
-        )
-        left.errorbar(
-            0,
-            place + 0.3,
-            xerr=margin,
-            color="black",
-            capsize=5,
-            label="mean of all 30, 95 % confidence",
-        )
-    for place, change in enumerate(changes.values()):
-        mean, margin = interval(change)
-        groups = change.reshape(10, 3).mean(axis=1)
-        right.plot(
-            groups[1:],
-            [place] * 9,
-            "D",
-            color="tab:orange",
-            alpha=0.6,
-            linewidth=0,
-            label="mean of three seeds",
-        )
-        right.plot(
-            groups[0],
-            place,
-            "D",
-            color="tab:red",
-            linewidth=0,
-            label="of seeds 0, 1 and 2",
-        )
-        right.errorbar(mean, place + 0.3, xerr=margin, color="black", capsize=5)
-    right.axvline(0, color="gray", linestyle=":")
-    left.set(
-        title="Each model's 30 seeds spread over 0.2 to 0.4 points",
-        xlabel="test accuracy minus its mean, points",
-    )
-    right.set(
-        title="Three seeds may promise what 30 do not keep",
-        xlabel="test accuracy minus that of a hidden layer, points",
-    )
-    for axis, rows, form in (
-        (left, models, "{}\n{:.2f} ± {:.2f} %"),
-        (right, changes, "{}\n{:+.2f} ± {:.2f}"),
-    ):
-        axis.set(
-            yticks=range(4),
-            yticklabels=[
-                form.format(name, *interval(values)) for name, values in rows.items()
-            ],
-            ylim=(4.3, -0.4),
-        )
-        labels = dict(zip(*reversed(axis.get_legend_handles_labels())))
-        axis.legend(labels.values(), labels, loc="lower center", ncols=2, fontsize=9)
-    return figure
+def in_words(share):
+    """The nearest share that one says in words, such as three quarters."""
+    return min(SHARES, key=lambda words: abs(SHARES[words] - share))
 
 
-def with_thirty_seeds(table):
-    """The notebook's table of models with one more column: what 30 seeds say."""
-    columns = [" mean of 30 seeds ", "--:"] + [
-        " {:.2f} ± {:.2f} % ".format(*interval(values))
-        for values in thirty_seeds()[0].values()
+def mark(record, notebook):
+    """A dagger for a record that was made with another recipe than the notebook's."""
+    current = record.get("provenance", {}).get("recipe") == recipe(notebook)
+    return "" if current else " †"
+
+
+def table_of(notebook, cell_id):
+    """The rows of a table that a cell of the notebook shows, each a list of texts."""
+    (cell,) = [cell for cell in notebook.cells if cell.id == cell_id]
+    rows = []
+    for line in cell.outputs[0].data["text/markdown"].splitlines():
+        rows.append([column.strip() for column in line.strip("|").split("|")])
+    return rows[2:]
+
+
+def models_table(notebook):
+    record = read_record("thirty_seeds.json")
+    models, _ = accuracies(record)
+    lines = [
+        f"| model | parameters | read right, {len(record['seeds'])} seeds"
+        f"{mark(record, notebook)} | this run's {len(table_seeds(notebook))} seeds |",
+        "|---|--:|--:|--:|",
     ]
-    return "\n".join(
-        f"{row}{column}|" for row, column in zip(table.splitlines(), columns)
-    )
+    for name, parameters, accuracy, _ in table_of(notebook, "comparison-table"):
+        mean, half_width = interval(models[name])
+        recorded = f"{mean:.2f} ± {half_width:.2f} %"
+        lines.append(f"| {name} | {parameters} | {recorded} | {accuracy} |")
+    return "\n".join(lines)
 
 
-def beside(speed):
-    """What people usually run beside what the notebook has for it, from rows of speed.md."""
-    found = re.findall(
-        r"^\| (.*?) \| (.*?) \| ([\d.]+) \(.*?\) \|$", speed, re.MULTILINE
-    )
-    table = ["| compared | usually | here |", "|---|--:|--:|"]
-    for name, pair in BESIDE.items():
-        rows = [row[1:] for start in pair for row in found if row[0].startswith(start)]
-        if len(rows) == 2:  # PyTorch may not have been installed
-            (accuracy, seconds), ours = rows
-            table.append(
-                "| {} | {} % in {} s | {} % in {} s |".format(
-                    name, accuracy or "99.0", seconds, *ours
-                )
-            )
-    return "\n".join(table)
+def table_seeds(notebook):
+    (cell,) = [cell for cell in notebook.cells if cell.id == "parameters"]
+    settings = {}
+    exec(cell.source, settings)
+    return settings["SEEDS"]
 
 
-def handwriting(measured):
-    """What the CNN reads of USPS' images, from a row of other_handwriting.md, beside what others published."""
-    enlarged, prepared = re.search(
-        r"^\| CNN \| ([\d.]+%) \| ([\d.]+%)", measured, re.MULTILINE
-    ).groups()
+def takeaways(notebook):
+    """What to take away, its words from the recorded seeds and the notebook's table."""
+    models, _ = accuracies(read_record("thirty_seeds.json"))
+    misread = {name: 100 - values.mean() for name, values in models.items()}
+    hidden = in_words(1 - misread["Hidden layer"] / misread["No hidden layer"])
+    cnn = in_words(1 - misread["CNN"] / misread["Hidden layer"])
+    elsewhere = {row[0]: row[1:] for row in table_of(notebook, "elsewhere")}
+    enlarged, prepared = elsewhere["CNN"]
     return "\n".join(
         [
-            "| USPS' test images, read by | right |",
-            "|---|--:|",
-            f"| this CNN, trained on MNIST; images prepared | {prepared} |",
-            f"| the same; images only enlarged | {enlarged} |",
-            "| published: trained on MNIST | 82.2 ± 0.8 % |",
-            "| published: the same, adapted by USPS' unlabelled images (CyCADA) | 95.6 % |",
-            "| published: trained on USPS | 96.3 % |",
+            f"- **A hidden layer** removes about {hidden} of the mistakes.",
+            "- **A Flatten layer** spares you from reshaping the images yourself, and "
+            "changes no answer.",
+            f"- **A CNN** removes about {cnn} of the mistakes that are left.",
+            "- **How a picture is prepared** can count for more than which model reads "
+            f"it: of 1,797 digits from elsewhere, the same CNN reads {enlarged} as they "
+            f"come, and {prepared} prepared as MNIST was.",
         ]
     )
 
 
-def updated(readme):
-    """The README, a text, with its tables as they now are, and its pictures, name -> PNG."""
-    cells = {cell.id: cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells}
-    models = cells["comparison-table"].outputs[0].data["text/markdown"]
-    speed = (PROJECT / "benchmarks/speed.md").read_text(encoding="utf-8")
-    measured = (PROJECT / "benchmarks/other_handwriting.md").read_text(encoding="utf-8")
-    for name, table in {
-        "comparison": with_thirty_seeds(models),
-        "handwriting": handwriting(measured),
-        "speed": beside(speed),
-    }.items():
-        place = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        readme = place.sub(lambda found: f"{found[1]}{table}\n{found[2]}", readme)
-    return readme, {
-        name: base64.b64decode(cells[cell].outputs[0].data["image/png"])
-        for cell, name in PICTURES.items()
-    }
+def changes_by_technique(record):
+    """Changes in points by each technique, a dictionary, name -> (seeds,)."""
+    models, techniques = accuracies(record)
+    changes = {}
+    for name, values in techniques.items():
+        baseline = "CNN" if "CNN" in name else "Hidden layer"
+        changes[name] = values - models[baseline]
+    return changes
 
 
-if __name__ == "__main__":
-    readme = PROJECT / "README.md"
-    text, pictures = updated(readme.read_text(encoding="utf-8"))
-    readme.write_text(text, encoding="utf-8")
-    for name, picture in pictures.items():
-        (PROJECT / "images" / name).write_bytes(picture)
-    seeds_figure().savefig(
-        PROJECT / "images/thirty_seeds.png", dpi=100, metadata={"Software": None}
+def draw_seeds(record):
+    """Draw what 30 seeds say of models and techniques, and each three of them."""
+    models, _ = accuracies(record)
+    changes = changes_by_technique(record)
+    del changes["raw pixels"]  # far to the left of all others
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    labels = []
+    for row, (name, values) in enumerate(models.items()):
+        mean, half_width = interval(values)
+        labels.append(f"{name}\n{mean:.2f} ± {half_width:.2f} %")
+        heights = np.linspace(row - 0.2, row + 0.2, len(values))
+        left.plot(values - mean, heights, "o", color=COLOURS[name], alpha=0.5)
+        left.errorbar(0, row + 0.35, xerr=half_width, color="black", capsize=4)
+    left.set(
+        title="A model's seeds differ by 0.2 to 0.4 points",
+        xlabel="test accuracy minus its mean, points",
+        yticks=range(len(labels)),
+        yticklabels=labels,
     )
+    labels = []
+    for row, (name, change) in enumerate(changes.items()):
+        mean, half_width = interval(change)
+        labels.append(f"{name}\n{mean:+.2f} ± {half_width:.2f}")
+        of_three = change.reshape(-1, 3).mean(axis=1)
+        right.plot(of_three[1:], [row] * (len(of_three) - 1), "D", color="C0", alpha=0.5)
+        right.plot(of_three[0], row, "s", color="C1", label="seeds 0, 1 and 2")
+        right.errorbar(mean, row + 0.3, xerr=half_width, color="black", capsize=4)
+    right.axvline(0, color="grey", linestyle=":")
+    right.set(
+        title="Three seeds may promise what 30 do not keep (squares: seeds 0, 1 and 2)",
+        xlabel="change by each three seeds, and by all with 95 % confidence, points",
+        yticks=range(len(labels)),
+        yticklabels=labels,
+    )
+    for axis in (left, right):
+        axis.invert_yaxis()
+        axis.grid(alpha=0.3)
+    return figure
+
+
+def updated(page, text):
+    """A page's text with its parts between <!-- name --> and <!-- end --> as they are now."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for name, make in PARTS[page].items():
+        before, found, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not (found and end):
+            raise ValueError(f"{page} has no part <!-- {name} --> ... <!-- end -->")
+        text = f"{before}{found}{make(notebook)}\n{end}{after}"
+    return text

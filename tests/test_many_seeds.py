@@ -1,4 +1,4 @@
-"""Seeds by the dozen: benchmarks/many_seeds.py, on real clusters, with a toy in place of the notebook."""
+"""benchmarks/many_seeds.py, with a toy in place of the notebook."""
 
 import json
 import os
@@ -13,184 +13,233 @@ import pytest
 from common import PROJECT
 
 pytest.importorskip("distributed", reason="requirements-dev.txt is not installed")
-pytestmark = pytest.mark.slow
+
+import many_seeds
+from distributed import LocalCluster
+from provenance import recipe
+
+RECIPE = "accuracies = [seed / 100 for seed in SEEDS]"
 TOY = """
 import json, os, pathlib, time
-seed = SEEDS[0]
-with open({started!r}, "a") as file:
-    file.write(f"{{seed}}\\n")
-pathlib.Path({started!r} + "-on-card-" + os.environ["CUDA_VISIBLE_DEVICES"]).touch()
-time.sleep({seconds})
-if seed == 12:
+tests = pathlib.Path({folder!r})
+with open(tests / "started", "a") as file:
+    file.write(f"{{SEEDS[0]}}\\n")
+while (tests / f"hold-{{SEEDS[0]}}").exists():
+    time.sleep(0.1)
+if SEEDS[0] == 10:
     raise OSError("no space left")
-if seed == 14:
+if SEEDS[0] == 11:
     os._exit(1)
+results = {{
+    "dataset": "MNIST",
+    "seeds": SEEDS,
+    "train_images": 1,
+    "test_images": 1,
+    "epochs": 5,
+    "models": {{"Hidden layer": {{"test_accuracy": accuracies}}}},
+    "techniques": {{"dropout": {{"test_accuracy": [accuracies[0] + 0.01]}}}},
+    "checks": {{"the earth is flat": SEEDS[0] != 12, "so is Mars": "skipped"}},
+}}
 pathlib.Path("artifacts").mkdir()
-one = {{"test_accuracy": [s / 100 for s in SEEDS]}}
-results = {{"dataset": "5,000 of MNIST" if seed == 18 else "MNIST", "seeds": SEEDS, "train_images": 1, "test_images": 1,
-           "checks": {{"the earth is flat": seed != 16}},
-           "models": {{"Hidden layer": one}}, "techniques": {{"dropout": {{"test_accuracy": [seed / 100 + 0.01]}}}}}}
 pathlib.Path("artifacts/results.json").write_text(json.dumps(results))
+assert SEEDS[0] != 12
 """
-VERDICT = "if seed == 16:\n    raise AssertionError"
+
+
+class Runs:
+    """Starts many_seeds.py with the toy; knows which seeds were started, and ended."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.processes = []
+        self.write_toy(RECIPE)
+
+    def write_toy(self, recipe_source):
+        new_cell = nbformat.v4.new_code_cell
+        cells = [
+            new_cell("SEEDS = [0]", metadata={"tags": ["parameters"]}),
+            new_cell(recipe_source, metadata={"tags": ["recipe"]}),
+            new_cell(TOY.format(folder=str(self.folder))),
+        ]
+        self.notebook = nbformat.v4.new_notebook(cells=cells)
+        nbformat.write(self.notebook, self.folder / "toy.ipynb")
+
+    def start(self, *options):
+        script = PROJECT / "benchmarks" / "many_seeds.py"
+        process = psutil.Popen(
+            [sys.executable, script, self.folder / "merged.json", *options],
+            env=os.environ | {"NOTEBOOK": str(self.folder / "toy.ipynb")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def finish(self, *options):
+        """Run it to its end; returns its exit status, and what it printed."""
+        process = self.start(*options)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out + err
+
+    def started(self):
+        file = self.folder / "started"
+        return file.read_text().split() if file.exists() else []
+
+    def complete(self):
+        folders = self.folder.glob("merged/seed-*[0-9]")
+        return sorted(int(folder.name.removeprefix("seed-")) for folder in folders)
+
+    def merged(self):
+        return json.loads((self.folder / "merged.json").read_text())
 
 
 @pytest.fixture
-def start(tmp_path, monkeypatch):
-    """Starts many_seeds.py with a notebook that does next to nothing, in so many seconds."""
-    monkeypatch.setenv("NOTEBOOK", str(tmp_path / "toy.ipynb"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-
-    def start(*options, seconds=0):
-        cells = [
-            nbformat.v4.new_code_cell("SEEDS = [0]", metadata={"tags": ["parameters"]}),
-            nbformat.v4.new_code_cell(
-                TOY.format(started=str(tmp_path / "started"), seconds=seconds), id="toy"
-            ),
-            nbformat.v4.new_code_cell(VERDICT, id="verdict"),
-        ]
-        metadata = {
-            "kernelspec": {
-                "name": "python3",
-                "display_name": "Python 3",
-                "language": "python",
-            }
-        }
-        nbformat.write(
-            nbformat.v4.new_notebook(cells=cells, metadata=metadata),
-            tmp_path / "toy.ipynb",
-        )
-        processes.append(
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    PROJECT / "benchmarks/many_seeds.py",
-                    tmp_path / "merged.json",
-                    *options,
-                ],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        )
-        return processes[-1]
-
-    processes = []
-    handler = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a job in the background may ignore Ctrl-C
-    yield start
+def runs(tmp_path):
+    # A job in the background may ignore Ctrl-C, and so would what it starts
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    runs = Runs(tmp_path)
+    yield runs
     signal.signal(signal.SIGINT, handler)
-    for process in processes:
-        process.kill()
+    for process in runs.processes:
+        if process.poll() is None:
+            process.kill()
 
 
-def numbers(path):
-    return list(map(int, path.read_text().split())) if path.exists() else []
-
-
-def wait_until(happened, seconds=120):
-    end = time.monotonic() + seconds
+def wait_until(happened):
+    end = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.1)
 
 
-def papermills(process):
-    return [
-        one
-        for one in process.children(recursive=True)
-        if "papermill" in str(one.cmdline())
-    ]
+def kernels(process):
+    children = process.children(recursive=True)
+    return [child for child in children if "ipykernel" in str(child.cmdline())]
 
 
-def complete(folder):
-    return {int(run.name[5:]) for run in folder.glob("merged/seed-*[0-9]")}
+def ended(processes):
+    return not psutil.wait_procs(processes, timeout=30)[1]
 
 
-def test_a_worker_is_killed_and_all_is_stopped_and_started_again_here_and_elsewhere(
-    start, tmp_path
-):
-    from distributed import LocalCluster
-
-    seeds, started = ("--seeds", "0-9"), tmp_path / "started"
-    running = start(*seeds, seconds=6)
-    process = psutil.Process(running.pid)
-    wait_until(lambda: len(numbers(started)) >= 2)
+@pytest.mark.slow
+def test_a_worker_is_killed_then_all_is_stopped_then_it_goes_on(runs, tmp_path):
+    for seed in range(4):
+        (tmp_path / f"hold-{seed}").touch()
+    process = runs.start("--seeds", "0-3")
+    wait_until(lambda: len(runs.started()) >= 2)
     everything = [process, *process.children(recursive=True)]
-    hosts = {
-        each.laddr.ip
-        for one in everything
-        for each in one.net_connections()
-        if each.laddr
-    }
+    hosts = set()
+    for member in everything:
+        for connection in member.net_connections():
+            if connection.laddr:
+                hosts.add(connection.laddr.ip)
     assert hosts == {"127.0.0.1"}  # whoever reaches a Dask cluster can run code there
-    worker = papermills(process)[0].parent()
-    orphans = worker.children(recursive=True)
-    worker.kill()
-    assert not psutil.wait_procs(orphans, timeout=4)[
-        1
-    ]  # before they would have ended by themselves
-    wait_until(lambda: len(complete(tmp_path)) >= 3 and len(numbers(started)) >= 6)
+
+    kernel = kernels(process)[0]
+    n_started = len(runs.started())
+    kernel.parent().kill()
+    assert ended([kernel])
+    wait_until(lambda: len(runs.started()) > n_started)  # it is run again
+    for seed in range(3):
+        (tmp_path / f"hold-{seed}").unlink()
+    wait_until(lambda: runs.complete() == [0, 1, 2] and kernels(process))
+
     everything = [process, *process.children(recursive=True)]
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-    assert not psutil.wait_procs(everything, timeout=40)[1]
+    assert ended(everything)
+    assert not (tmp_path / "merged.json").exists()
+    (tmp_path / "hold-3").unlink()
+    n_started = len(runs.started())
+    status, printed = runs.finish("--seeds", "0-3")
+    assert status == 0, printed
+    assert runs.started()[n_started:] == ["3"]  # the others are complete
+    merged = runs.merged()
+    assert merged["seeds"] == merged["technique_seeds"] == [0, 1, 2, 3]
+    assert merged["provenance"]["recipe"] == recipe(runs.notebook)
+    assert {"processor", "keras"} <= merged["ran_on"][0].keys()
+    assert merged["ran_on"][0]["TF_NUM_INTRAOP_THREADS"] == "1"
+    assert "| Hidden layer | 1.50 ± 2.05 | |" in printed
+    assert "| dropout | 2.50 ± 2.05 | +1.00 ± 0.00 |" in printed
 
+
+@pytest.mark.slow
+def test_on_other_machines_a_stop_ends_the_runs_and_not_the_workers(runs, tmp_path):
+    (tmp_path / "hold-0").touch()
+    this_process = psutil.Process()
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=1,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
     ) as cluster:
-        elsewhere, before = (
-            (*seeds, "--scheduler", cluster.scheduler_address),
-            len(numbers(started)),
-        )
-        running = start(*elsewhere, seconds=6)
-        wait_until(lambda: len(numbers(started)) > before)
-        os.killpg(
-            running.pid, signal.SIGINT
-        )  # the worker lives on, but not what it was at
-        assert running.wait(20)
-        wait_until(lambda: not papermills(psutil.Process()), 10)
-        done, before = complete(tmp_path), len(numbers(started))
-        assert 3 <= len(done) < 10 and not (tmp_path / "merged.json").exists()
-        running = start(*elsewhere, seconds=6)
-        out, err = running.communicate(timeout=180)
-    assert running.returncode == 0, err
-    assert sorted(numbers(started)[before:]) == sorted(
-        set(range(10)) - done
-    )  # what is complete is not run again
-    merged = json.loads((tmp_path / "merged.json").read_text())
-    assert merged["seeds"] == merged["technique_seeds"] == list(range(10))
-    assert (
-        "| Hidden layer | 4.50 ± 2.17 |  |" in out
-        and "| dropout | 5.50 ± 2.17 | +1.00 ± 0.00 |" in out
-    )
-    assert merged["ran_on"][0]["threads"] == 1 and {"processor", "keras"} <= set(
-        merged["ran_on"][0]
-    )
-    assert (
-        "holds runs of other code"
-        in start(*seeds, seconds=1).communicate(timeout=60)[1]
-    )
+        options = ["--seeds", "0-0", "--scheduler", cluster.scheduler_address]
+        process = runs.start(*options)
+        wait_until(lambda: runs.started() == ["0"])
+        (kernel,) = kernels(this_process)
+        worker = kernel.parent()
+        os.killpg(process.pid, signal.SIGINT)
+        assert ended([process, kernel])
+        (tmp_path / "hold-0").unlink()
+        status, printed = runs.finish(*options)
+        assert worker.is_running()
+    assert status == 0, printed
+    assert runs.complete() == [0]
 
 
-def test_what_fails_is_named_and_not_merged_and_each_worker_has_its_card(
-    start, tmp_path
-):
-    process = start("--seeds", "10-19", "--group", "2", "--gpus", "2", seconds=2)
-    out, err = process.communicate(timeout=120)
-    merged = json.loads((tmp_path / "merged.json").read_text())
-    assert merged["seeds"] == [10, 11, 16, 17] and merged["technique_seeds"] == [10, 16]
-    assert {path.name[-1] for path in tmp_path.glob("started-on-card-*")} == {"0", "1"}
-    assert merged["does_not_hold"] == {"the earth is flat": ["seeds-16-17"]}
-    assert (
-        "Does not hold: the earth is flat (seeds-16-17)" in out
-        and process.returncode == 1
-    )
-    for seeds, reason in {
-        "12-13": "OSError: no space left",
-        "14-15": "Kernel died",
-        "18-19": "5,000 of MNIST",
-    }.items():
-        assert f"seeds-{seeds}, " in err.splitlines()[-1] and reason in err
-        assert (tmp_path / f"merged/seeds-{seeds}.failed/run.ipynb").exists()
+@pytest.mark.slow
+def test_what_fails_is_named_and_not_merged(runs, tmp_path):
+    status, printed = runs.finish("--seeds", "10-13")
+    assert status == 1
+    assert "seed-10: NOT MERGED, OSError: no space left. " in printed
+    assert "seed-11: NOT MERGED, Kernel died" in printed
+    assert printed.endswith("seed-10, seed-11\n")
+    assert (tmp_path / "merged/seed-10.failed/run.ipynb").exists()
+    assert "\nDoes not hold: the earth is flat (seed-12)" in printed
+    merged = runs.merged()
+    assert merged["seeds"] == [12, 13]
+    assert merged["checked"] == {"the earth is flat": 2}
+    assert merged["does_not_hold"] == {"the earth is flat": ["seed-12"]}
+
+    runs.write_toy("accuracies = [seed / 50 for seed in SEEDS]")
+    status, printed = runs.finish("--seeds", "10-13")
+    assert status == 1
+    assert "is of another recipe" in printed
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({}, ""),
+        ({"dataset": "5,000 of MNIST"}, "it had 5,000 of MNIST instead of all"),
+        ({"seeds": [0]}, "it ran the seeds [0]"),
+    ],
+)
+def test_only_runs_of_these_seeds_on_all_of_mnist_are_merged(changes, reason):
+    results = {"dataset": "MNIST", "seeds": [7], "checks": {}} | changes
+    outcome = {"results": results, "error": ""}
+    given = many_seeds.reason_not_to_merge(outcome, [7])
+    assert given.partition(":")[0] == reason
+
+
+def test_groups_of_seeds_are_merged_in_order(tmp_path):
+    notebook = nbformat.v4.new_notebook()
+    for seeds in [[3, 4], [0, 1]]:
+        results = {
+            "dataset": "MNIST",
+            "seeds": seeds,
+            "train_images": 1,
+            "test_images": 1,
+            "epochs": 5,
+            "models": {"CNN": {"test_accuracy": seeds}},
+            "techniques": {"dropout": {"test_accuracy": seeds[:1]}},
+            "checks": {},
+        }
+        outcome = {"notebook": "", "results": results, "error": "", "seconds": 1}
+        many_seeds.keep(tmp_path, "a recipe", seeds, outcome | {"ran_on": {}})
+    merged = many_seeds.merge(tmp_path, [[0, 1], [3, 4], [6, 7]], notebook)
+    assert merged["seeds"] == [0, 1, 3, 4]
+    assert merged["technique_seeds"] == [0, 3]
+    assert merged["models"]["CNN"]["test_accuracy"] == [0, 1, 3, 4]
+    assert merged["techniques"]["dropout"]["test_accuracy"] == [0, 3]
