@@ -1,4 +1,4 @@
-"""What the scripts here share: the notebook's functions, and what is read from its results."""
+"""What the scripts here share: the notebook's functions, and reading its results."""
 
 import ast
 import contextlib
@@ -27,9 +27,8 @@ def load_functions(*more, **settings):
     """
     module = types.ModuleType("notebook_functions")
     sys.modules[module.__name__] = module
-    module.warm_up_and_decay = (
-        None  # a default argument; "learning-rate" gives it a value
-    )
+    # A default argument; the cell "learning-rate" gives it a value
+    module.warm_up_and_decay = None
     run_cells(module, "imports", "parameters")
     vars(module).update(settings)
     whole = {"settings", *more}
@@ -66,8 +65,10 @@ def predict(model, images):
 
 
 def accuracies(results):
-    """Test accuracies in % from a results.json: of the models and of the techniques,
-    each a dictionary, name -> (seeds,)."""
+    """Test accuracies in % from a results.json, of the models and of the techniques.
+
+    Each is a dictionary, name -> (seeds,).
+    """
     found = []
     for kind in ("models", "techniques"):
         by_name = {}
@@ -78,8 +79,10 @@ def accuracies(results):
 
 
 def interval(values):
-    """The mean of values, and half the width of its 95 % confidence interval by Student's
-    t; NaN for a single value."""
+    """The mean of values, and half of its 95 % confidence interval by Student's t.
+
+    The half is NaN for a single value.
+    """
     n = len(values)
     half_width = np.nan
     if n > 1:

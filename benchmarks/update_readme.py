@@ -7,8 +7,8 @@ the records beside this file. A record of another recipe than the notebook's get
 """
 
 import base64
+import hashlib
 import json
-import re
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -67,9 +67,10 @@ def table_of(notebook, cell_id):
 def models_table(notebook):
     record = read_record("thirty_seeds.json")
     models, _ = accuracies(record)
+    n_seeds = len(record["seeds"])
     lines = [
-        f"| model | parameters | read right, {len(record['seeds'])} seeds"
-        f"{mark(record, notebook)} | this run's {len(table_seeds(notebook))} seeds |",
+        f"| model | parameters | read right, {n_seeds} seeds{mark(record, notebook)} "
+        "| this run's three (range) |",
         "|---|--:|--:|--:|",
     ]
     for name, parameters, accuracy, _ in table_of(notebook, "comparison-table"):
@@ -77,13 +78,6 @@ def models_table(notebook):
         recorded = f"{mean:.2f} ± {half_width:.2f} %"
         lines.append(f"| {name} | {parameters} | {recorded} | {accuracy} |")
     return "\n".join(lines)
-
-
-def table_seeds(notebook):
-    (cell,) = [cell for cell in notebook.cells if cell.id == "parameters"]
-    settings = {}
-    exec(cell.source, settings)
-    return settings["SEEDS"]
 
 
 def takeaways(notebook):
@@ -97,12 +91,12 @@ def takeaways(notebook):
     return "\n".join(
         [
             f"- **A hidden layer** removes about {hidden} of the mistakes.",
-            "- **A Flatten layer** spares you from reshaping the images yourself, and "
-            "changes no answer.",
+            "- **A Flatten layer** spares you from reshaping the images yourself, "
+            "and changes no answer.",
             f"- **A CNN** removes about {cnn} of the mistakes that are left.",
-            "- **How a picture is prepared** can count for more than which model reads "
-            f"it: of 1,797 digits from elsewhere, the same CNN reads {enlarged} as they "
-            f"come, and {prepared} prepared as MNIST was.",
+            "- **How a picture is prepared** can count for more than which model "
+            f"reads it: of 1,797 digits from elsewhere, the CNN reads {enlarged} as "
+            f"they come, and {prepared} prepared as MNIST was.",
         ]
     )
 
@@ -141,7 +135,9 @@ def draw_seeds(record):
         mean, half_width = interval(change)
         labels.append(f"{name}\n{mean:+.2f} ± {half_width:.2f}")
         of_three = change.reshape(-1, 3).mean(axis=1)
-        right.plot(of_three[1:], [row] * (len(of_three) - 1), "D", color="C0", alpha=0.5)
+        right.plot(
+            of_three[1:], [row] * (len(of_three) - 1), "D", color="C0", alpha=0.5
+        )
         right.plot(of_three[0], row, "s", color="C1", label="seeds 0, 1 and 2")
         right.errorbar(mean, row + 0.3, xerr=half_width, color="black", capsize=4)
     right.axvline(0, color="grey", linestyle=":")
@@ -157,13 +153,106 @@ def draw_seeds(record):
     return figure
 
 
+def seeds_table(notebook):
+    """What 30 seeds say of each technique, and each three of them."""
+    record = read_record("thirty_seeds.json")
+    lines = [
+        "| technique | change by 30 seeds, points | gains in 10 groups of three |",
+        "|---|--:|--:|",
+    ]
+    for name, change in changes_by_technique(record).items():
+        mean, half_width = interval(change)
+        n_gains = (change.reshape(-1, 3).mean(axis=1) > 0).sum()
+        lines.append(f"| {name} | {mean:+.2f} ± {half_width:.2f} | {n_gains} |")
+    return "\n".join(lines) + origin(record, notebook)
+
+
+def origin(record, notebook):
+    """A sentence on what a record was made with, below a table."""
+    made = record.get("provenance")
+    if made is None:
+        return f"\n\n{OF_ANOTHER_RECIPE}"
+    versions = made["versions"]
+    sentence = (
+        f"Measured on {made['date']} on {made['processor']} with {made['threads']} "
+        f"threads, TensorFlow {versions['tensorflow']} and Keras {versions['keras']}."
+    )
+    if mark(record, notebook):
+        sentence += f" {OF_ANOTHER_RECIPE}"
+    return f"\n\n{sentence}"
+
+
+def own_digits(notebook):
+    """What is read of people's own pictures, as own_digits.py wrote it."""
+    record = read_record("own_digits.json")
+    table = (BENCHMARKS / "own_digits.md").read_text(encoding="utf-8").strip()
+    return table + origin(record, notebook)
+
+
+def false_alarms(notebook):
+    record = read_record("false_alarms.json")
+    n_failed = len({run for runs in record["does_not_hold"].values() for run in runs})
+    failed = {0: "none", 1: "one"}.get(n_failed, n_failed)
+    return (
+        f"- [False alarms](benchmarks/README.md#false-alarms), with nothing broken: in "
+        f"{failed} of {len(record['technique_seeds'])} runs with new seeds did a "
+        f"statement fail{mark(record, notebook)}."
+    )
+
+
+PARTS = {  # of each page, a name -> what makes it
+    "README.md": {
+        "comparison": models_table,
+        "takeaways": takeaways,
+        "handwriting": own_digits,
+        "alarms": false_alarms,
+    },
+    "benchmarks/README.md": {"seeds": seeds_table},
+}
+
+
 def updated(page, text):
-    """A page's text with its parts between <!-- name --> and <!-- end --> as they are now."""
+    """A page's text, each part from <!-- name --> to <!-- end --> as it is now."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for name, make in PARTS[page].items():
-        before, found, rest = text.partition(f"<!-- {name} -->\n")
+        before, start, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
-        if not (found and end):
+        if not (start and end):
             raise ValueError(f"{page} has no part <!-- {name} --> ... <!-- end -->")
-        text = f"{before}{found}{make(notebook)}\n{end}{after}"
+        text = f"{before}{start}{make(notebook)}\n{end}{after}"
     return text
+
+
+def pictures():
+    """The notebook's figures that the README shows: a file's name -> PNG."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    found = {}
+    for cell in notebook.cells:
+        if cell.id in PICTURES:
+            png = cell.outputs[0].data["image/png"]
+            found[PICTURES[cell.id]] = base64.b64decode(png)
+    return found
+
+
+def digest(record):
+    """A short text that says of which record a figure is."""
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
+
+
+def main():
+    for page in PARTS:
+        path = PROJECT / page
+        text = updated(page, path.read_text(encoding="utf-8"))
+        path.write_text(text, encoding="utf-8")
+    for name, png in pictures().items():
+        (IMAGES / name).write_bytes(png)
+    record = read_record("thirty_seeds.json")
+    draw_seeds(record).savefig(
+        IMAGES / "thirty_seeds.png",
+        dpi=100,
+        metadata={"Software": None, "Description": digest(record)},
+    )
+
+
+if __name__ == "__main__":
+    main()

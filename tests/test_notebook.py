@@ -14,9 +14,9 @@ from helpers import load_functions, printed, run_cell, without_magics
 from nbconvert import HTMLExporter
 from nbconvert.nbconvertapp import NbConvertApp
 from PIL import Image
-from update_readme import updated
+from update_readme import PARTS, digest, pictures, read_record, updated
 
-PAGES = ["README.md", "benchmarks/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"]
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -191,21 +191,39 @@ def test_headings_go_down_one_level_at_a_time(text, page):
 def test_links_lead_somewhere(text, page):
     if page in PAGES:
         text = (PROJECT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", text):
+    for target in re.findall(r"\]\((?!http|../../actions)([^)]+)\)", text):
         file, _, heading = target.partition("#")
         path = (PROJECT / page).parent / file if file else PROJECT / page
         assert path.exists(), target
         if heading:
             linked_page = path.read_text(encoding="utf-8")
             headings = re.findall("^#+ (.+)$", linked_page, re.M)
-            assert heading in [anchor(one) for one in headings], target
+            assert heading in [anchor(line) for line in headings], target
 
 
-def test_the_readme_shows_what_was_measured():
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_name_files_and_options_that_exist(page):
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    for file in re.findall(r"\b(?:benchmarks|tests|images)/[\w/]+\.\w+", text):
+        assert (PROJECT / file).exists(), file
+    for script, options in re.findall(r"python ([\w/]+\.py)([^`\n]*)", text):
+        source = (PROJECT / script).read_text(encoding="utf-8")
+        for option in re.findall(r"--[\w-]+", options):
+            assert f'"{option}"' in source, f"{script} {option}"
+
+
+@pytest.mark.parametrize("page", PARTS)
+def test_a_page_shows_what_was_measured(page):
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    if updated(page, text) != text:  # not an assert, which would print all of it
+        pytest.fail(f"{page} is out of date: run python benchmarks/update_readme.py")
+
+
+def test_pictures_are_of_the_notebook_and_the_records():
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    text, pictures = updated(readme)
-    if text != readme:  # not an assert, which would print all of it
-        pytest.fail("README.md is out of date: run python benchmarks/update_readme.py")
-    for name, picture in pictures.items():
-        assert (PROJECT / "images" / name).read_bytes() == picture
-        assert f"](images/{name})" in text
+    for name, png in pictures().items():
+        assert (PROJECT / "images" / name).read_bytes() == png
+    for name in ["mistakes.png", "page.png"]:
+        assert f"](images/{name})" in readme
+    seeds = Image.open(PROJECT / "images" / "thirty_seeds.png")
+    assert seeds.info["Description"] == digest(read_record("thirty_seeds.json"))

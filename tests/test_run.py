@@ -104,7 +104,7 @@ def test_every_cell_shows_as_many_figures_and_tables_as_committed(run, notebook)
             kinds = []
             for outputs in [cell.outputs, run.cells[cell.id].outputs]:
                 data = [output.data for output in outputs if "data" in output]
-                kinds.append([sorted(one) for one in data])
+                kinds.append([sorted(formats) for formats in data])
             assert kinds[0] == kinds[1], cell.id
 
 

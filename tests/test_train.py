@@ -132,12 +132,12 @@ def test_a_seed_gives_the_same_alone_as_among_others(small):
             ]
         )
 
-    one, two = train(small, build, [1, 2])
+    first, second = train(small, build, [1, 2])
     (alone,) = train(small, build, [2])
-    assert two["history"] == alone["history"]
-    np.testing.assert_array_equal(two["probabilities"], alone["probabilities"])
-    assert not np.array_equal(one["probabilities"], two["probabilities"])
-    for run in [one, two]:  # each has kept a model of its own
+    assert second["history"] == alone["history"]
+    np.testing.assert_array_equal(second["probabilities"], alone["probabilities"])
+    assert not np.array_equal(first["probabilities"], second["probabilities"])
+    for run in [first, second]:  # each has kept a model of its own
         probabilities = run["model"].predict(np.asarray(small.x_test).reshape(-1, 784))
         np.testing.assert_array_equal(probabilities, run["probabilities"])
 
