@@ -27,8 +27,8 @@ import dask
 import nbformat
 import provenance
 from common import NOTEBOOK, accuracies, interval
-from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed.diagnostics.plugin import UploadFile
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -64,13 +64,13 @@ def run(source, seeds, settings=ONE_THREAD):
         results_file = Path(folder, "artifacts", "results.json")
         if results_file.exists():
             results = json.loads(results_file.read_text())
-    ran_on = {"processor": provenance.processor()} | provenance.versions()
+    versions = provenance.versions()
     return {
         "notebook": nbformat.writes(notebook),
         "results": results,
         "error": error,
         "seconds": round(time.perf_counter() - start),
-        "ran_on": ran_on | settings,
+        "ran_on": {"processor": provenance.processor()} | versions | settings,
     }
 
 
@@ -93,7 +93,7 @@ async def execute(notebook, folder, environment, task):
         return "it was stopped"
     error = execution.exception()
     if isinstance(error, CellExecutionError):
-        return f"{error.ename}: {error.evalue}"
+        error = f"{error.ename}: {error.evalue}"
     return str(error or "")
 
 
@@ -133,13 +133,13 @@ def keep(folder, recipe, seeds, outcome):
     Returns why it may not be merged, or "".
     """
     reason = reason_not_to_merge(outcome, seeds)
-    facts = {"recipe": recipe, "seconds": outcome["seconds"], "reason": reason}
-    facts["ran_on"] = outcome["ran_on"]
+    facts = {"recipe": recipe, "reason": reason}
+    facts |= {"seconds": outcome["seconds"], "ran_on": outcome["ran_on"]}
     place = folder / name_of(seeds)
     failed = folder / f"{place.name}.failed"
     unfinished = folder / f"{place.name}.unfinished"
-    shutil.rmtree(failed, ignore_errors=True)
-    shutil.rmtree(unfinished, ignore_errors=True)
+    for old in [failed, unfinished]:
+        shutil.rmtree(old, ignore_errors=True)
     unfinished.mkdir()
     (unfinished / "run.ipynb").write_text(outcome["notebook"], encoding="utf-8")
     (unfinished / "results.json").write_text(to_json(outcome["results"]))
@@ -150,13 +150,10 @@ def keep(folder, recipe, seeds, outcome):
 
 @contextlib.contextmanager
 def connect(address=None):
-    """A Dask client of the scheduler at an address.
-
-    Without one, of a cluster on this machine that no other machine can reach.
-    """
+    """A client of the scheduler at an address or of a cluster on this machine."""
     if address:
         with Client(address) as client:
-            client.upload_file(provenance.__file__)
+            client.register_plugin(UploadFile(provenance.__file__))
             yield client
         return
     # A worker may be slow to come back, and a laptop may sleep
@@ -166,9 +163,8 @@ def connect(address=None):
     }
     with (
         dask.config.set(patience),
-        LocalCluster(
-            n_workers=CPU_COUNT,
-            threads_per_worker=1,
+        LocalCluster(  # which no other machine can reach
+            threads_per_worker=1,  # and as many workers as there are cores
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
@@ -241,8 +237,8 @@ def merge(folder, groups, notebook):
                     all_measured.setdefault(key, []).extend(values)
         for statement, holds in results["checks"].items():
             if isinstance(holds, bool):
-                n_runs = merged["checked"].get(statement, 0)
-                merged["checked"][statement] = n_runs + 1
+                merged["checked"].setdefault(statement, 0)
+                merged["checked"][statement] += 1
         for statement in failed_statements(results):
             merged["does_not_hold"].setdefault(statement, []).append(place.name)
     return merged
@@ -327,7 +323,7 @@ def main():
         options.output.write_text(to_json(merged) + "\n", encoding="utf-8")
         print(report(merged))
     if reasons:
-        sys.exit(f"Not merged, see {folder}: {', '.join(reasons)}")
+        sys.exit(f"Not merged, see {folder}: {', '.join(sorted(reasons))}")
 
 
 if __name__ == "__main__":

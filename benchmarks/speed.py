@@ -1,496 +1,420 @@
-"""Time the notebook against what people usually run, in turn, on one machine, and print what the README shows of it.
+"""Time and test accuracy of models and recipes, beside what people usually run.
 
-    MNIST_NPZ=path/to/mnist.npz python benchmarks/speed.py [repeats] > benchmarks/speed.md
+    MNIST_NPZ=path/to/mnist.npz python benchmarks/speed.py --repeats 3
+    python benchmarks/speed.py --table
 
-Each measurement runs in a process of its own, opponents with another seed in each repeat. Nothing else should run
-meanwhile. Times drift, so trust the ratios, which are taken within each repeat, more than the seconds. PyTorch's
-example is measured where the package torch is installed. Expect 14 minutes per repeat on two cores, with PyTorch 27.
+The first command measures, each time in a process of its own, and all with seed 0 in
+the first repeat, 1 in the second, and so on. It writes after each into speed.json, and
+goes on where it was stopped. Nothing else should run meanwhile. Times drift, so ratios
+are taken within a repeat. Where the package torch is installed, a repeat takes twelve
+minutes more. On another machine, name another --record, such as speed-laptop.json. The
+second command makes speed.md of all records beside this file; growth.py draws more.
 """
 
+import argparse
 import importlib.util
 import json
-import math
 import os
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
+from functools import partial
 from pathlib import Path
 
+import nbformat
 import numpy as np
-import psutil
-from common import NOTEBOOK, load_functions, predict, run_cells
+from common import NOTEBOOK, PROJECT, load_functions, predict, run_cells
+from provenance import provenance
+from sklearn.neural_network import MLPClassifier
 
-FOUR = "No hidden layer, %", "Hidden layer, %", "Flatten layer, %", "CNN, %"
+FOLDER = PROJECT / "benchmarks"
+BUILDERS = {  # the notebook's functions
+    "No hidden layer": "no_hidden_layer",
+    "Hidden layer": "hidden_layer",
+    "Flatten layer": "flatten_layer",
+    "CNN": "cnn",
+}
+SIZES = [1000, 3000, 10000, 30000]  # images to learn from, besides all 60,000
+LEGEND = """\
+Means of accuracy, medians of seconds and of their ratios within a repeat; each with the
+lowest and the highest. All have the same seeds, a new one in each repeat."""
+UNTIL_IT_STOPS = "until the validation loss has not fallen for 3 epochs, best weights"
 
 
-def prepared(seed, epochs=5):
-    """The notebook's functions as a module, with its data loaded and prepared."""
+def convolutions(layers):
+    """What Keras' simple convnet and the tutorials' CNN begin with."""
+    return [
+        layers.Conv2D(32, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Conv2D(64, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Flatten(),
+    ]
+
+
+def load_notebook(seed, epochs=5):
+    """The notebook's functions and data, as a module, with Keras' convnet."""
     notebook = load_functions(
         "load", "check", "prepare-code", "learning-rate", EPOCHS=epochs
     )
-    notebook.keras.utils.set_random_seed(seed)  # for the opponents: train sets its own
+    notebook.keras.utils.set_random_seed(seed)
+    layers = notebook.layers
+
+    def simple_convnet():
+        middle = [*convolutions(layers), layers.Dropout(0.5)]
+        return notebook.network((28, 28, 1), middle)
+
+    notebook.simple_convnet = simple_convnet
     return notebook
 
 
-def accuracy(notebook, answers):
-    return 100 * float((answers == notebook.y_test).mean())
+def fit(notebook, model, x, y, callbacks=(), **options):
+    """Train a model with Adam as Keras has it; test it after each epoch and at the end.
 
+    Returns accuracies in %, and seconds of training, without those of testing.
+    """
+    shape = (-1, *model.input_shape[1:])
+    figures = {"accuracy_after": [], "seconds_after": []}
+    testing = 0
 
-def stock(seed):
-    """The usual four: sigmoid outputs, Adam, batches of 32; 5, 5, 10 and 5 epochs on all 60,000 images."""
-    notebook = prepared(seed)
-    layers = notebook.layers
-    x_train = (notebook.images_train / 255).astype("float32")
-    beginnings = [
-        (5, [layers.Input((784,))]),
-        (5, [layers.Input((784,)), layers.Dense(100, activation="relu")]),
-        (
-            10,
-            [
-                layers.Input((28, 28)),
-                layers.Flatten(),
-                layers.Dense(100, activation="relu"),
-            ],
-        ),
-        (
-            5,
-            [
-                layers.Input((28, 28, 1)),
-                layers.Conv2D(32, 3, activation="relu"),
-                layers.MaxPooling2D(),
-                layers.Conv2D(64, 3, activation="relu"),
-                layers.MaxPooling2D(),
-                layers.Flatten(),
-                layers.Dense(100, activation="relu"),
-            ],
-        ),
-    ]
-    figures = {"s": 0}
-    for name, (epochs, beginning) in zip(FOUR, beginnings):
-        model = notebook.keras.Sequential(
-            [*beginning, layers.Dense(10, activation="sigmoid")]
-        )
-        model.compile(
-            optimizer="adam",
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-        )
-        start = time.perf_counter()
-        model.fit(
-            x_train.reshape(-1, *model.input_shape[1:]),
-            notebook.labels_train,
-            epochs=epochs,
-            verbose=0,
-        )
-        figures["s"] += time.perf_counter() - start
-        figures[name] = accuracy(notebook, predict(model, notebook.x_test))
-    return figures
+    def test():
+        return 100 * float(np.mean(predict(model, notebook.x_test) == notebook.y_test))
 
+    def test_after_epoch(epoch, logs):
+        nonlocal testing
+        begin = time.perf_counter()
+        figures["seconds_after"].append(begin - start - testing)
+        figures["accuracy_after"].append(test())
+        testing += time.perf_counter() - begin
 
-def convnet(seed):
-    """Keras' simple convnet: 34,826 parameters, Adam, batches of 128, 15 epochs on 54,000 images."""
-    notebook = prepared(seed)
-    layers = notebook.layers
-    model = notebook.keras.Sequential(
-        [
-            layers.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dropout(0.5),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
-    model.compile(
-        optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
-    x_train = (notebook.images_train[:54000, ..., np.newaxis] / 255).astype("float32")
-    figures = {"s": 0, "to 99.0 %, s": math.nan}
-    for _ in range(
-        15
-    ):  # one fit an epoch, so that the look at the test set in between is not timed
-        start = time.perf_counter()
-        model.fit(x_train, notebook.labels_train[:54000], batch_size=128, verbose=0)
-        figures["s"] += time.perf_counter() - start
-        figures["CNN, %"] = accuracy(notebook, predict(model, notebook.x_test))
-        if figures["CNN, %"] >= 99 and math.isnan(figures["to 99.0 %, s"]):
-            figures["to 99.0 %, s"] = figures["s"]
-    return figures
-
-
-def perceptron(seed):
-    """scikit-learn's MLPClassifier with 100 hidden units and batches of 128, 20 epochs."""
-    from sklearn.neural_network import MLPClassifier
-
-    notebook = prepared(seed)
-    x_train, x_test = (
-        x.reshape(-1, 784).astype("float32")
-        for x in (notebook.x_train, notebook.x_test)
-    )
-    model = MLPClassifier((100,), batch_size=128, max_iter=20, random_state=seed)
+    tester = notebook.keras.callbacks.LambdaCallback(on_epoch_end=test_after_epoch)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     start = time.perf_counter()
-    with warnings.catch_warnings(action="ignore"):  # that it could go on
-        model.fit(x_train, notebook.y_train)
+    model.fit(x.reshape(shape), y, callbacks=[tester, *callbacks], verbose=0, **options)
+    figures["seconds"] = time.perf_counter() - start - testing
+    figures["accuracy"] = test()
+    return figures
+
+
+def our_recipe(seed, builder, epochs=5, n_images=60000):
+    """The notebook's recipe on some images, of which a twelfth is held back."""
+    notebook = load_notebook(seed, epochs)
+    n_train = n_images * 11 // 12
+    notebook.x_train = notebook.x_train[:n_train]
+    notebook.y_train = notebook.y_train[:n_train]
+    run_cells(notebook, "learning-rate", "train")
+    run = notebook.train(getattr(notebook, builder), [seed])[0]
+    return {"accuracy": 100 * run["test_accuracy"], "seconds": run["seconds"]}
+
+
+def keras_defaults(seed, builder):
+    """Adam at 0.001 and batches of 32, until the validation loss stops falling."""
+    notebook = load_notebook(seed)
+    model = getattr(notebook, builder)()
+    stop = notebook.keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
+    x_valid = notebook.x_valid.reshape(-1, *model.input_shape[1:])
+    return fit(
+        notebook,
+        model,
+        notebook.x_train,
+        notebook.y_train,
+        [stop],
+        validation_data=(x_valid, notebook.y_valid),
+        epochs=100,
+    )
+
+
+def tutorials(seed):
+    """The tutorials' four, on all 60,000 images, with their 5, 5, 10 and 5 epochs."""
+    notebook = load_notebook(seed)
+    x = (notebook.images_train / 255).astype("float32")
+    layers = notebook.layers
+    figures = {"accuracy": [], "seconds": 0}
+    for epochs, shape, middle in [
+        (5, (784,), []),
+        (5, (784,), [notebook.dense_relu()]),
+        (10, (28, 28), [layers.Flatten(), notebook.dense_relu()]),
+        (5, (28, 28, 1), [*convolutions(layers), notebook.dense_relu()]),
+    ]:
+        model = notebook.network(shape, middle, output="sigmoid")
+        fitted = fit(notebook, model, x, notebook.labels_train, epochs=epochs)
+        figures["accuracy"].append(fitted["accuracy"])
+        figures["seconds"] += fitted["seconds"]
+    return figures
+
+
+def keras_example(seed):
+    """Keras' example, https://keras.io/examples/vision/mnist_convnet."""
+    notebook = load_notebook(seed)
+    x = (notebook.images_train / 255).astype("float32")
+    return fit(
+        notebook,
+        notebook.simple_convnet(),
+        x,
+        notebook.labels_train,
+        batch_size=128,
+        epochs=15,
+        validation_split=0.1,
+    )
+
+
+def scikit_learn(seed, **settings):
+    """scikit-learn's perceptron with 100 hidden units, on the same 55,000 images."""
+    notebook = load_notebook(seed)
+    x = notebook.x_train.reshape(-1, 784)
+    model = MLPClassifier((100,), random_state=seed, **settings)
+    start = time.perf_counter()
+    model.fit(x, notebook.y_train)
+    seconds = time.perf_counter() - start
+    right = model.predict(notebook.x_test.reshape(-1, 784)) == notebook.y_test
     return {
-        "s": time.perf_counter() - start,
-        "Hidden layer, %": accuracy(notebook, model.predict(x_test)),
+        "accuracy": 100 * float(right.mean()),
+        "seconds": seconds,
+        "epochs": model.n_iter_,
     }
 
 
-def pytorch(seed):
-    """PyTorch's own MNIST example: Adadelta, batches of 64, 14 epochs, the rate times 0.7 after each, 60,000 images."""
+def pytorch_example(seed):
+    """PyTorch's example, https://github.com/pytorch/examples/tree/main/mnist."""
     import torch
     from torch import nn
 
     torch.manual_seed(seed)
-    with np.load(
-        os.environ["MNIST_NPZ"]
-    ) as file:  # without TensorFlow, beside which PyTorch may crash
-        x_train, x_test = (
-            torch.tensor(
-                (file[name][:, np.newaxis] / 255 - 0.1307) / 0.3081, dtype=torch.float32
-            )
-            for name in ("x_train", "x_test")
-        )
-        y_train, y_test = (
-            torch.tensor(file[name], dtype=torch.int64)
-            for name in ("y_train", "y_test")
-        )
-    model = nn.Sequential(
-        nn.Conv2d(1, 32, 3),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Dropout(0.25),
-        nn.Flatten(),
-        nn.Linear(9216, 128),
-        nn.ReLU(),
-        nn.Dropout(0.5),
-        nn.Linear(128, 10),
-    )
+    data = {}
+    with np.load(os.environ["MNIST_NPZ"]) as file:  # beside TensorFlow, it may crash
+        for name in ["x_train", "x_test"]:
+            x = (file[name][:, np.newaxis] / 255 - 0.1307) / 0.3081
+            data[name] = torch.tensor(x, dtype=torch.float32)
+        for name in ["y_train", "y_test"]:
+            data[name] = torch.tensor(file[name], dtype=torch.int64)
+    convolutions = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU()]
+    between = [nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten()]
+    dense = [nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)]
+    model = nn.Sequential(*convolutions, *between, *dense)
     optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
-    rate = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.7)
-    start = time.perf_counter()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.7)
+    figures = {"accuracy_after": [], "seconds_after": [], "seconds": 0}
     for _ in range(14):
-        for some in torch.randperm(len(x_train)).split(64):
+        start = time.perf_counter()
+        model.train()
+        for batch in torch.randperm(60000).split(64):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(x_train[some]), y_train[some]).backward()
+            outputs = model(data["x_train"][batch])
+            nn.functional.cross_entropy(outputs, data["y_train"][batch]).backward()
             optimizer.step()
-        rate.step()
-    seconds = time.perf_counter() - start
-    model.eval()
-    with torch.no_grad():
-        answers = torch.cat([model(x).argmax(1) for x in x_test.split(1000)])
-    return {"s": seconds, "CNN, %": 100 * (answers == y_test).float().mean().item()}
+        scheduler.step()
+        figures["seconds"] += time.perf_counter() - start
+        model.eval()
+        with torch.no_grad():
+            outputs = [model(batch) for batch in data["x_test"].split(1000)]
+        right = torch.cat(outputs).argmax(1) == data["y_test"]
+        figures["seconds_after"].append(figures["seconds"])
+        figures["accuracy_after"].append(100 * right.float().mean().item())
+    figures["accuracy"] = figures["accuracy_after"][-1]
+    return figures
 
 
-def memory_of(process):
-    """Bytes in memory of a process and its children together."""
-    total = 0
-    for member in [process, *process.children(recursive=True)]:
-        try:
-            total += member.memory_info().rss
-        except psutil.NoSuchProcess:
-            pass
-    return total
+TUTORIALS = (
+    "the four of codebasics' tutorials: sigmoid outputs, Adam, batches of 32, "
+    "5, 5, 10 and 5 epochs on 60,000 images"
+)
+EXAMPLE = "Keras' simple convnet: Adam, batches of 128, 15 epochs on 54,000 images"
+CONVNET = "the same convnet, our recipe: batches of 128, 5 epochs"
+SCIKIT_LEARN = (
+    "scikit-learn's `MLPClassifier((100,))` as it comes: Adam, batches of 200, "
+    "until its loss stops falling"
+)
+BATCHES_OF_128 = "scikit-learn's `MLPClassifier((100,), batch_size=128)`, likewise"
+PYTORCH = "PyTorch's example: Adadelta, batches of 64, 14 epochs on 60,000 images"
 
-
-def ours(seed):
-    """This notebook, all of it, headless: imports, data, training of all seeds, figures, files, checks."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / NOTEBOOK.name
-        copy.write_bytes(NOTEBOOK.read_bytes())
-        start, peak = time.perf_counter(), 0
-        with subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "jupyter",
-                "nbconvert",
-                "--execute",
-                "--to",
-                "notebook",
-                "--inplace",
-                copy,
-            ]
-        ) as process:
-            while process.poll() is None:
-                peak = max(peak, memory_of(psutil.Process(process.pid)))
-                time.sleep(0.2)
-            if process.returncode:
-                sys.exit(process.returncode)
-        seconds = time.perf_counter() - start
-        results = json.loads((Path(folder) / "artifacts/results.json").read_text())
-    models = results["models"]
-    techniques = sum(
-        sum(one["train_seconds"]) for one in results["techniques"].values()
-    )
-    return {
-        f"{name}, %": 100 * statistics.mean(model["test_accuracy"])
-        for name, model in models.items()
-    } | {
-        "s": seconds,
-        "memory, GB": peak / 1e9,
-        "without techniques, s": seconds - techniques,
-        "a hidden layer, s": statistics.mean(models["Hidden layer"]["train_seconds"]),
-        "a CNN, s": statistics.mean(models["CNN"]["train_seconds"]),
-    }
-
-
-def by_the_recipe(notebook, build, seeds):
-    """Mean accuracy and seconds of a CNN trained by the notebook's recipe."""
-    runs = notebook.train(build, range(seeds))
-    return {
-        "CNN, %": 100 * statistics.mean(run["test_accuracy"] for run in runs),
-        "s": statistics.mean(run["seconds"] for run in runs),
-    }
-
-
-def sprint(seed):
-    """The notebook's recipe for one epoch, its CNN without biases and dropout, five seeds."""
-    notebook = prepared(seed, epochs=1)
-    layers = notebook.layers
-    return by_the_recipe(
-        notebook,
-        lambda: notebook.keras.Sequential(
-            [
-                layers.Input((28, 28, 1)),
-                layers.Conv2D(16, 5, use_bias=False),
-                layers.MaxPooling2D(3),
-                layers.ReLU(),
-                layers.Conv2D(64, 5, use_bias=False),
-                layers.BatchNormalization(momentum=0.9),
-                layers.ReLU(),
-                layers.Flatten(),
-                layers.Dense(128, use_bias=False),
-                layers.BatchNormalization(momentum=0.9),
-                layers.ReLU(),
-                layers.Dense(10, activation="softmax"),
-            ]
-        ),
-        5,
-    )
-
-
-def shifts(seed):
-    """The notebook's recipe for twelve epochs with random shifts, a CNN with more normalisation, three seeds."""
-    notebook = prepared(seed, epochs=12)
-    layers = notebook.layers
-
-    def normalised():
-        return [layers.BatchNormalization(momentum=0.9), layers.ReLU()]
-
-    return by_the_recipe(
-        notebook,
-        lambda: notebook.keras.Sequential(
-            [
-                layers.Input((28, 28, 1)),
-                layers.RandomTranslation(1 / 28, 1 / 28, "constant", "nearest"),
-                layers.Conv2D(24, 5, use_bias=False),
-                layers.MaxPooling2D(3),
-                *normalised(),
-                layers.Conv2D(64, 5, use_bias=False),
-                *normalised(),
-                layers.Flatten(),
-                layers.Dropout(0.2),
-                layers.Dense(128, use_bias=False),
-                *normalised(),
-                layers.Dropout(0.2),
-                layers.Dense(10, activation="softmax"),
-            ]
-        ),
-        3,
-    )
-
-
-def growth(seed):
-    """Seconds to train the four models once on 15,000, 30,000 and 60,000 images, a twelfth held back.
-
-    And how much of the processor's peak the CNN's arithmetic reaches; a matrix product of its largest layer's shape
-    stands for the peak.
-    """
-    notebook = prepared(seed)
-    x, y, figures = notebook.x_train, notebook.y_train, {}
-    for n in (15000, 30000, 60000):
-        notebook.x_train, notebook.y_train = x[: n * 11 // 12], y[: n * 11 // 12]
-        run_cells(notebook, "learning-rate", "train")
-        builds = (
-            notebook.no_hidden_layer,
-            notebook.hidden_layer,
-            notebook.flatten_layer,
-            notebook.cnn,
-        )
-        figures[f"{n}, s"] = sum(
-            notebook.train(build, [0])[0]["seconds"] for build in builds
-        )
-    _, run = notebook.train(notebook.cnn, [0, 1])  # the second one needs no tracing
-    forward = [
-        layer.kernel.shape[-1]
-        * math.prod(layer.kernel.shape[:-1])
-        * math.prod(layer.output.shape[1:-1])
-        for layer in run["model"].layers
-        if hasattr(layer, "kernel")
-    ]  # multiplications for one image
-    training = (
-        3 * sum(forward) - forward[0]
-    )  # and back, to weights and inputs; the image needs no gradient
-    one, other = (
-        notebook.tf.random.normal((2048, 400)),
-        notebook.tf.random.normal((400, 64)),
-    )
-    start = time.perf_counter()
-    for _ in range(2000):
-        product = one @ other
-    product.numpy()
-    peak = 2 * 2000 * 2048 * 400 * 64 / (time.perf_counter() - start)
-    figures["GFLOP/s"] = 2 * training * len(x) * notebook.EPOCHS / run["seconds"] / 1e9
-    return figures | {
-        "peak, GFLOP/s": peak / 1e9,
-        "share": 1e9 * figures["GFLOP/s"] / peak,
-    }
-
-
-MEASUREMENTS = [stock, convnet, perceptron, ours, sprint, shifts, growth]
+OTHERS = {  # what we have for each
+    "CNN, our recipe": [EXAMPLE, CONVNET, PYTORCH],
+    "Hidden layer, our recipe": [SCIKIT_LEARN, BATCHES_OF_128],
+}
+MEASUREMENTS = {}
+for model, builder in BUILDERS.items():
+    MEASUREMENTS[f"{model}, our recipe"] = partial(our_recipe, builder=builder)
+    MEASUREMENTS[f"{model}, Keras' defaults"] = partial(keras_defaults, builder=builder)
+MEASUREMENTS |= {
+    TUTORIALS: tutorials,
+    EXAMPLE: keras_example,
+    CONVNET: partial(our_recipe, builder="simple_convnet"),
+    SCIKIT_LEARN: scikit_learn,
+    BATCHES_OF_128: partial(scikit_learn, batch_size=128),
+}
+for n in [1, 2, 3]:
+    measure_epochs = partial(our_recipe, builder="cnn", epochs=n)
+    MEASUREMENTS[f"CNN, our recipe, epochs: {n}"] = measure_epochs
+for model, builder in BUILDERS.items():
+    for size in SIZES:
+        measure_size = partial(our_recipe, builder=builder, n_images=size)
+        MEASUREMENTS[f"{model}, our recipe, images: {size}"] = measure_size
 if importlib.util.find_spec("torch"):
-    MEASUREMENTS.insert(3, pytorch)
-ROWS = [  # what was measured, whose, accuracies, seconds
-    ("four models as tutorials build them, with Keras' defaults", stock, FOUR, "s"),
-    ("the simple convnet of the Keras examples, 15 epochs", convnet, FOUR[3:], "s"),
-    ("the same, until it passed 99.0 %", convnet, (), "to 99.0 %, s"),
-    ("scikit-learn's `MLPClassifier((100,))`, 20 epochs", perceptron, FOUR[1:2], "s"),
-    ("PyTorch's own MNIST example, 14 epochs", pytorch, FOUR[3:], "s"),
-    (
-        "**this notebook**, all cells but the techniques, three seeds",
-        ours,
-        FOUR,
-        "without techniques, s",
-    ),
-    ("this notebook, all cells", ours, (), "s"),
-    ("its hidden layer, one seed", ours, FOUR[1:2], "a hidden layer, s"),
-    ("its CNN, one seed", ours, FOUR[3:], "a CNN, s"),
-    (
-        "its CNN without biases and dropout, one epoch, mean of five seeds",
-        sprint,
-        FOUR[3:],
-        "s",
-    ),
-    (
-        "a CNN with random shifts, twelve epochs, mean of three seeds",
-        shifts,
-        FOUR[3:],
-        "s",
-    ),
-    *(
-        (f"its four models once, on {n:,} images", growth, (), f"{n}, s")
-        for n in (15000, 30000, 60000)
-    ),
-]
-RATIOS = [
-    ("all cells / the four models as tutorials build them", ours, "s", stock, "s"),
-    (
-        "all cells but the techniques / the four models as tutorials build them",
-        ours,
-        "without techniques, s",
-        stock,
-        "s",
-    ),
-    ("a CNN here / 15 epochs of the simple convnet", ours, "a CNN, s", convnet, "s"),
-    (
-        "the CNN with random shifts / 15 epochs of the simple convnet",
-        shifts,
-        "s",
-        convnet,
-        "s",
-    ),
-    (
-        "one epoch / the simple convnet until it passed 99.0 %",
-        sprint,
-        "s",
-        convnet,
-        "to 99.0 %, s",
-    ),
-    ("a CNN here / PyTorch's own example", ours, "a CNN, s", pytorch, "s"),
-    (
-        "a hidden layer here / `MLPClassifier`",
-        ours,
-        "a hidden layer, s",
-        perceptron,
-        "s",
-    ),
-    ("training on 60,000 images / on 15,000", growth, "60000, s", growth, "15000, s"),
-]
-MORE = [
-    ("arithmetic of the CNN's training, GFLOP/s", growth, "GFLOP/s"),
-    ("a matrix product of its largest layer's shape, GFLOP/s", growth, "peak, GFLOP/s"),
-    ("share of that which it reaches", growth, "share"),
-    ("peak memory of all cells, GB", ours, "memory, GB"),
-]
+    MEASUREMENTS[PYTORCH] = pytorch_example
 
 
-def measure(measurement, seed):
-    """Run one measurement in a process of its own; returns its figures, name -> number."""
-    program = [sys.executable, __file__, "--only", measurement.__name__, str(seed)]
-    done = subprocess.run(program, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def spread(values, digits):
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def main(repeats):
-    if not os.environ.get("MNIST_NPZ"):
-        sys.exit("Set MNIST_NPZ to a copy of mnist.npz: these figures are about MNIST.")
-    os.environ["MNIST_NPZ"] = os.path.abspath(
-        os.environ["MNIST_NPZ"]
-    )  # the notebook runs in another folder
-    found = {measurement: [] for measurement in MEASUREMENTS}
-    for repeat in range(repeats):
-        for measurement in MEASUREMENTS:
-            start = time.perf_counter()
-            print(
-                f"repeat {repeat + 1} of {repeats}: {measurement.__name__} ...",
-                end="",
-                flush=True,
-                file=sys.stderr,
-            )
-            found[measurement].append(measure(measurement, repeat))
-            print(f" {time.perf_counter() - start:.0f} s", file=sys.stderr)
-
-    print(
-        f"| MNIST, {repeats} repeats, {os.cpu_count()} processor cores | test accuracy, % | seconds |\n|---|--:|--:|"
-    )
-    for label, whose, accuracies, seconds in ROWS:
-        if whose not in found:
-            print(f"| {label} | not measured: | the package torch is not installed |")
-            continue
-        medians = [
-            f"{statistics.median(one[name] for one in found[whose]):.2f}"
-            for name in accuracies
-        ]
+def measure_all(path, repeats):
+    """Measure what a record lacks, and write it after each measurement."""
+    made = provenance(nbformat.read(NOTEBOOK, as_version=4))
+    record = {"provenance": made, "repeats": []}
+    if path.exists():
+        record = json.loads(path.read_text())
+        if record["provenance"]["recipe"] != made["recipe"]:
+            sys.exit(f"{path} is of another recipe: move it away.")
+    while len(record["repeats"]) < repeats:
+        record["repeats"].append({})
+    missing = []
+    for seed in range(repeats):
+        for name in MEASUREMENTS:
+            if name not in record["repeats"][seed]:
+                missing.append((seed, name))
+    print(f"{len(missing)} left, half a minute each on two cores", flush=True)
+    for n_done, (seed, name) in enumerate(missing, start=1):
+        program = [sys.executable, __file__, "--measure", name, str(seed)]
+        finished = subprocess.run(program, capture_output=True, text=True)
+        if finished.returncode:
+            sys.exit(f"{name}: {finished.stderr}")
+        figures = json.loads(finished.stdout.splitlines()[-1])
+        record["repeats"][seed][name] = figures
+        path.write_text(json.dumps(record) + "\n")
+        n_left = len(missing) - n_done
         print(
-            f"| {label} | {', '.join(medians)} | {spread([one[seconds] for one in found[whose]], 1)} |"
+            f"{n_left} left. Seed {seed}, {name}: {figures['seconds']:.1f} s",
+            flush=True,
         )
-    print("\n| ratio of two times, arithmetic, memory | |\n|---|--:|")
-    for label, over, a, under, b in RATIOS:
-        if under in found:
-            print(
-                f"| {label} | {spread([x[a] / y[b] for x, y in zip(found[over], found[under])], 2)} |"
-            )
-    for label, whose, name in MORE:
-        print(f"| {label} | {spread([one[name] for one in found[whose]], 2)} |")
+
+
+def cut(figures, n_epochs):
+    """A measurement as it stood after some epochs; unchanged, if None."""
+    if n_epochs is None:
+        return figures
+    return {
+        "accuracy": figures["accuracy_after"][:n_epochs][-1],
+        "seconds": figures["seconds_after"][:n_epochs][-1],
+    }
+
+
+def spread(numbers, digits, middle=np.median):
+    """The middle of some numbers, with the lowest and the highest."""
+    if len(numbers) == 0:
+        return "not measured"
+    low, high = min(numbers), max(numbers)
+    return f"{middle(numbers):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def header(first, records):
+    """The first two lines of a table, which has two columns for each record."""
+    columns = [first, "test accuracy, %"]
+    for record in records:
+        columns += [f"seconds, {record['provenance']['processor']}", "times ours"]
+    return [f"| {' | '.join(columns)} |", "|---" + "|--:" * (len(columns) - 1) + "|"]
+
+
+def row(label, records, names, ours, n_epochs=None):
+    """A row of a table, for measurements together; accuracy is the first record's.
+
+    Means of accuracy, medians of seconds, and of the times that ours took in the same
+    repeat, each with the lowest and the highest.
+    """
+    columns = [label]
+    for record in records:
+        accuracies, seconds, ratios = [], [], []
+        for repeat in record["repeats"]:
+            if repeat.keys() >= {*names, *ours}:
+                figures = [cut(repeat[name], n_epochs) for name in names]
+                accuracies.append(np.ravel([each["accuracy"] for each in figures]))
+                seconds.append(sum(each["seconds"] for each in figures))
+                our_seconds = sum(repeat[name]["seconds"] for name in ours)
+                ratios.append(seconds[-1] / our_seconds)
+        if record is records[0]:
+            models = np.transpose(accuracies)
+            by_model = [spread(model, 2, np.mean) for model in models]
+            columns.append("; ".join(by_model) or "not measured")
+        columns += [spread(seconds, 1), spread(ratios, 2)]
+    return f"| {' | '.join(columns)} |"
+
+
+def recipe_table(records):
+    """Each of our models by our recipe, and by what Keras has without further words."""
+    lines = header("model and recipe", records)
+    for model in BUILDERS:
+        ours = [f"{model}, our recipe"]
+        defaults = [f"{model}, Keras' defaults"]
+        words = f"{model}, Keras' defaults: Adam at 0.001, batches of 32"
+        lines.append(row(f"**{model}, our recipe**: 5 epochs", records, ours, ours))
+        lines.append(row(f"{words}, 5 epochs", records, defaults, ours, 5))
+        lines.append(row(f"{words}, {UNTIL_IT_STOPS}", records, defaults, ours))
+    return "\n".join(lines)
+
+
+def others_table(records):
+    """What people would run instead, each beside what we have for it."""
+    our_four = [f"{model}, our recipe" for model in BUILDERS]
+    lines = header("what is run", records)
+    lines.append(row(TUTORIALS, records, [TUTORIALS], our_four))
+    lines.append(row("**our four, our recipe**", records, our_four, our_four))
+    for ours, others in OTHERS.items():
+        for name in others:
+            lines.append(row(name, records, [name], [ours]))
+        lines.append(row(f"**{ours}**", records, [ours], [ours]))
+    return "\n".join(lines)
+
+
+def reaches_99(record, name, n_epochs=None):
+    """Whether mean accuracy over the seeds is 99.0 % or more, after some epochs."""
+    measured = [repeat[name] for repeat in record["repeats"] if name in repeat]
+    accuracies = [cut(figures, n_epochs)["accuracy"] for figures in measured]
+    return bool(accuracies) and np.mean(accuracies) >= 99
+
+
+def race_table(records):
+    """The shortest trainings whose mean accuracy over the seeds reaches 99.0 %."""
+    lengths = [f"CNN, our recipe, epochs: {n}" for n in [1, 2, 3]]
+    ours = [name for name in lengths if reaches_99(records[0], name)][:1] or [
+        "CNN, our recipe"
+    ]
+    lines = header("until 99.0 % of the test images are read right", records)
+    for name in ours:
+        lines.append(row(f"**{name}**", records, ours, ours))
+    for name in ["CNN, Keras' defaults", EXAMPLE, PYTORCH]:
+        lengths = [n for n in range(1, 16) if reaches_99(records[0], name, n)]
+        for n in lengths[:1]:
+            lines.append(row(f"{name}; after epoch {n}", records, [name], ours, n))
+    return "\n".join(lines)
+
+
+def read_records():
+    """The records beside this file, speed.json first."""
+    paths = sorted(FOLDER.glob("speed*.json"), key=lambda path: path.stem)
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def tables(records):
+    """What speed.md says of records."""
+    parts = [recipe_table(records), others_table(records), race_table(records), LEGEND]
+    for record in records:
+        n_repeats = len(record["repeats"])
+        parts.append(f"{n_repeats} repeats: {json.dumps(record['provenance'])}")
+    return "\n\n".join(parts) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--record", type=Path, default=FOLDER / "speed.json")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--measure", nargs=2, help="one measurement, with a seed")
+    options = parser.parse_args()
+    if options.measure:
+        name, seed = options.measure
+        print(json.dumps(MEASUREMENTS[name](int(seed))))
+    elif options.table:
+        (FOLDER / "speed.md").write_text(tables(read_records()), encoding="utf-8")
+    elif os.path.isfile(os.environ.get("MNIST_NPZ", "")):
+        measure_all(options.record, options.repeats)
+    else:
+        sys.exit("Set MNIST_NPZ to your mnist.npz.")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--only"]:
-        print(json.dumps(globals()[sys.argv[2]](int(sys.argv[3]))))
-    else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main()

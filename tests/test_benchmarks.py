@@ -1,0 +1,218 @@
+"""The scripts of benchmarks/ still fit the notebook: their functions, on few images."""
+
+import gzip
+import json
+import subprocess
+
+import answers
+import best_cnn
+import common
+import false_alarms
+import growth
+import keras
+import numpy as np
+import other_handwriting
+import pytest
+import speed
+import sprint
+import tensorflow as tf
+from helpers import without_mnist
+
+N_IMAGES = 100
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory):
+    """The notebook's functions, with a few images, and one epoch of training."""
+    with pytest.MonkeyPatch.context() as patch:
+        without_mnist(patch, tmp_path_factory.mktemp("data"))
+        cells = ["load", "check", "prepare-code", "learning-rate"]
+        notebook = common.load_functions(*cells, EPOCHS=1)
+    notebook.DATASET = "MNIST"  # else it would train for more epochs
+    for kind in ["train", "valid", "test"]:
+        for letter in ["x", "y"]:
+            name = f"{letter}_{kind}"
+            setattr(notebook, name, getattr(notebook, name)[:N_IMAGES])
+    notebook.images_train = notebook.images_train[:N_IMAGES]
+    notebook.labels_train = notebook.labels_train[:N_IMAGES]
+    common.run_cells(notebook, "learning-rate", "train")
+    return notebook
+
+
+@pytest.fixture(autouse=True)
+def quick(notebook, monkeypatch):
+    """Let the scripts have those images, for one epoch, and compile no steps."""
+    data = dict(vars(notebook))
+
+    def load_functions(*cells, **settings):
+        vars(notebook).update(data)
+        return notebook
+
+    def fit_shortly(model, *data, **options):
+        return fit(model, *data, **options | {"epochs": 1})
+
+    fit = keras.Sequential.fit
+    monkeypatch.setattr(keras.Sequential, "fit", fit_shortly)
+    for script in [answers, best_cnn, other_handwriting, speed, sprint]:
+        monkeypatch.setattr(script, "load_functions", load_functions)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+    vars(notebook).update(data)
+
+
+def test_speed_measures():
+    figures = speed.our_recipe(0, "no_hidden_layer", n_images=50)
+    assert 0 < figures["accuracy"] < 100
+    assert figures["seconds"] > 0
+    speed.our_recipe(0, "simple_convnet")
+    for figures in [speed.keras_defaults(0, "flatten_layer"), speed.keras_example(0)]:
+        assert len(figures["accuracy_after"]) == len(figures["seconds_after"]) == 1
+        assert figures["seconds"] >= figures["seconds_after"][-1] > 0
+    assert len(speed.tutorials(0)["accuracy"]) == 4
+    assert speed.scikit_learn(0, batch_size=50)["epochs"] > 1
+
+
+def measured(accuracy, seconds):
+    """A repeat in which all took as long, but for Keras' defaults: twice as long."""
+    repeat = {}
+    for name in [*speed.MEASUREMENTS, speed.PYTORCH]:
+        n_seconds = 2 * seconds if "defaults" in name else seconds
+        repeat[name] = {
+            "accuracy": accuracy,
+            "seconds": n_seconds,
+            "accuracy_after": [98, accuracy, accuracy],
+            "seconds_after": [1, n_seconds / 2, n_seconds],
+        }
+    repeat[speed.TUTORIALS]["accuracy"] = [92, 97, 97, accuracy]
+    return repeat
+
+
+@pytest.fixture
+def record():
+    """Accuracies of 98.9 and 99.3 %, in 10 and 30 seconds."""
+    repeats = [measured(98.9, 10), measured(99.3, 30)]
+    return {"provenance": {"processor": "A", "recipe": "?"}, "repeats": repeats}
+
+
+def test_tables_have_means_medians_and_ratios_within_a_repeat(record):
+    slower = {"provenance": {"processor": "B"}, "repeats": [measured(99, 400)]}
+    accuracy = "99.10 (98.90 to 99.30)"
+    table = speed.recipe_table([record, slower])
+    assert (
+        f"| **CNN, our recipe**: 5 epochs | {accuracy} | 20.0 (10.0 to 30.0) "
+        "| 1.00 (1.00 to 1.00) | 400.0 (400.0 to 400.0) | 1.00 (1.00 to 1.00) |"
+    ) in table
+    assert (
+        f"best weights | {accuracy} | 40.0 (20.0 to 60.0) | 2.00 (2.00 to 2.00) "
+        "| 800.0 (800.0 to 800.0) | 2.00 (2.00 to 2.00) |"
+    ) in table
+    table = speed.others_table([record])
+    models = ["92.00 (92.00 to 92.00)", *2 * ["97.00 (97.00 to 97.00)"], accuracy]
+    four = "; ".join(models)
+    assert f"| {four} | 20.0 (10.0 to 30.0) | 0.25 (0.25 to 0.25) |" in table
+
+
+def test_the_race_ends_where_the_mean_over_the_seeds_reaches_99(record):
+    table = speed.race_table([record])
+    accuracy = "99.10 (98.90 to 99.30)"
+    ours = "| **CNN, our recipe, epochs: 1** |"
+    assert f"{ours} {accuracy} | 20.0 (10.0 to 30.0) | 1.00 (1.00 to 1.00) |" in table
+    example = f"| {speed.EXAMPLE}; after epoch 2 |"
+    assert f"{example} {accuracy} | 10.0 (5.0 to 15.0) | 0.50 (0.50 to 0.50) |" in table
+
+
+def test_what_was_not_measured_is_said(record):
+    for repeat in record["repeats"]:
+        del repeat[speed.PYTORCH]
+    table = speed.others_table([record])
+    assert f"| {speed.PYTORCH} | not measured | not measured |" in table
+
+
+def test_speed_goes_on_where_it_stopped_and_mixes_no_recipes(tmp_path, monkeypatch):
+    programs = []
+
+    def run(program, **options):
+        programs.append(program[2:])
+        if len(programs) == 3:
+            raise KeyboardInterrupt
+        return subprocess.CompletedProcess(program, 0, '■\n{"seconds": 1}', "")
+
+    monkeypatch.setattr(speed, "MEASUREMENTS", {"a": None, "b": None})
+    monkeypatch.setattr(speed.subprocess, "run", run)
+    monkeypatch.setattr(speed, "provenance", lambda notebook: {"recipe": "one"})
+    path = tmp_path / "speed.json"
+    with pytest.raises(KeyboardInterrupt):
+        speed.measure_all(path, repeats=2)
+    speed.measure_all(path, repeats=2)
+    order = ["a 0", "b 0", "a 1", "a 1", "b 1"]
+    assert programs == [["--measure", *each.split()] for each in order]
+    seconds = {"a": {"seconds": 1}, "b": {"seconds": 1}}
+    assert json.loads(path.read_text())["repeats"] == [seconds, seconds]
+    monkeypatch.setattr(speed, "provenance", lambda notebook: {"recipe": "another"})
+    with pytest.raises(SystemExit, match="is of another recipe"):
+        speed.measure_all(path, repeats=2)
+
+
+def test_growth_is_drawn(record):
+    figure = growth.draw_growth(record)
+    for axis in figure.axes:
+        assert len(axis.lines) == 4
+        for line in axis.lines:
+            assert list(line.get_xdata()) == [*speed.SIZES, 60000]
+    (misread, *_) = figure.axes[0].lines[0].get_ydata()
+    assert misread == pytest.approx(0.9)
+
+
+def test_answers_measures(monkeypatch):
+    monkeypatch.setattr(answers, "PEAKS", [0.01])
+    figures = answers.measure_answers()
+    assert 0 < figures["no relu"] < 1
+
+
+def test_other_handwriting_reads(notebook, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    results = {"dataset": "MNIST", "models": {"Hidden layer": {}}}
+    (folder / "results.json").write_text(json.dumps(results))
+    notebook.hidden_layer().save(folder / "Hidden layer.keras")
+    pixels = np.full((3, 256), -1.0)
+    pixels[:, 100:110] = 1
+    with gzip.open(tmp_path / "zip.test.gz", "wt") as file:
+        np.savetxt(file, np.column_stack([[1, 2, 3], pixels]))
+    monkeypatch.setattr(other_handwriting, "PROJECT", tmp_path)
+    other_handwriting.main(tmp_path / "zip.test.gz")
+    assert capsys.readouterr().out.count("%") == 4
+
+
+def test_best_cnn_measures():
+    figures = best_cnn.measure("averaged", [0, 1], "valid")
+    assert len(figures["accuracy"]) == len(figures["seconds"]) == 2
+    assert 0 <= figures["together"] <= 1
+
+
+def test_sprint_measures(notebook, monkeypatch):
+    monkeypatch.setattr(sprint, "SEEDS", [0, 1])
+    monkeypatch.setattr(sprint, "BATCH_SIZE", 32)
+    figures = sprint.measure(notebook, notebook.x_valid, notebook.y_valid)
+    assert len(figures["accuracy"]) == len(figures["seconds"]) == 2
+
+
+def test_false_alarms_counts_what_holds_and_names_what_fails():
+    checks = {"a": True, "b": False, "c": "skipped", "d": True}
+    outcome = {"results": {"checks": checks}, "error": "AssertionError"}
+    assert false_alarms.count_statements(outcome) == "| 2 | b |"
+    outcome = {"results": None, "error": "OSError: disk full"}
+    assert false_alarms.count_statements(outcome) == "| 0 | OSError: disk full |"
+
+
+def test_ranges_are_three_standard_deviations_rounded_outwards():
+    accuracies = {"CNN": {"test_accuracy": [0.9915, 0.9935, 0.9955]}}
+    found = false_alarms.ranges({"models": accuracies, "techniques": {}})
+    assert found == {"CNN": (98.7, 100.0)}
+
+
+def test_speed_md_is_what_its_records_make():
+    if not (speed.FOLDER / "speed.json").exists():
+        pytest.skip("speed.json is not recorded yet")
+    assert speed.tables(speed.read_records()) == (speed.FOLDER / "speed.md").read_text()
