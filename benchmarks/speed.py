@@ -215,8 +215,8 @@ def pytorch_example(seed):
 
 
 TUTORIALS = (
-    "the four of codebasics' tutorials: sigmoid outputs, Adam, batches of 32, "
-    "5, 5, 10 and 5 epochs on 60,000 images"
+    "four models as in tutorials (such as codebasics'): sigmoid outputs, Adam, batches "
+    "of 32, 5, 5, 10 and 5 epochs on 60,000 images"
 )
 EXAMPLE = "Keras' simple convnet: Adam, batches of 128, 15 epochs on 54,000 images"
 CONVNET = "the same convnet, our recipe: batches of 128, 5 epochs"

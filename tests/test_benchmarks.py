@@ -18,6 +18,7 @@ import sprint
 import tensorflow as tf
 from helpers import without_mnist
 
+pytestmark = pytest.mark.slow
 N_IMAGES = 100
 
 

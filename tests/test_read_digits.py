@@ -321,14 +321,14 @@ def test_boxes_lie_round_the_ink_and_images_are_as_mnist_s():
 HEIC = b"\0\0\0\x18ftypheic" + bytes(200)
 BAD = {
     "HEIC.*pillow-heif": HEIC,
-    "no picture, or a damaged one": b"not a picture",
-    "damaged": as_bytes(page())[:-300],
+    "no picture .*PNG or JPEG": b"not a picture",
+    "no picture": as_bytes(page())[:-300],
     r"shape \(1, 784\)": np.zeros((1, 784)),
     r"shape \(0,\)": np.zeros(0),
     r"shape \(2, 28, 28\)": np.zeros((2, 28, 28)),
-    "infinite, or no numbers": np.full((28, 28), np.nan),
+    "pass numbers": np.full((28, 28), np.nan),
     "object of shape": None,
-    "folder": Path(__file__).parent,
+    "IsADirectory|Permission": Path(__file__).parent,
 }
 
 
@@ -379,7 +379,8 @@ def command(tmp_path, monkeypatch, capsys):
 
 def test_command_prints_rows_and_writes_a_picture_of_its_own(command):
     assert command("page.png") == (0, "25\n", "")
-    colours = np.asarray(Image.open("page.digits.png")).reshape(-1, 3).tolist()
+    answers = Image.open("page.digits.png").convert("RGB")
+    colours = np.asarray(answers).reshape(-1, 3).tolist()
     assert [0, 114, 178] in colours  # sure of the 2
     assert [213, 94, 0] in colours  # not of the 5
     assert command("page.png", "--output", "a/b") == (0, "25\n", "")
@@ -400,14 +401,14 @@ def test_command_keeps_pictures_of_the_same_name_apart(command):
     Path("other").mkdir()
     two().save("other/page.png")
     status, _, err = command("page.png", "other/page.png", "--output", "out")
-    assert (status, err.count("is not from this picture")) == (1, 1)
+    assert (status, err.count("use --output")) == (1, 1)
 
 
 def test_command_names_what_it_cannot_read_and_reads_the_rest(command):
     Path("bad.png").write_bytes(b"no picture")
     status, out, err = command("bad.png", "page.png", "missing.png")
     assert (status, out) == (1, "page.png:\n25\n")
-    assert "bad.png: " in err and "There is no file missing.png" in err
+    assert "bad.png: " in err and "missing.png: " in err
 
 
 def test_command_writes_json(command):
@@ -418,16 +419,15 @@ def test_command_writes_json(command):
     assert [digit["digit"] for digit in good["digits"]] == [2, 5]
     assert len(good["digits"][0]["box"]) == 4
     assert len(good["digits"][1]["probabilities"]) == 10
-    assert "damaged" in bad["error"]
+    assert "no picture" in bad["error"]
 
 
 def test_a_missing_model_is_named_with_the_command_that_makes_one(tmp_path):
-    two().save(tmp_path / "page.png")
-    run = [sys.executable, PROGRAM, "page.png", "--model", "mine.keras"]
+    run = [sys.executable, PROGRAM, "a.png", "b.png", "--model", "mine.keras"]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert "mine.keras" in done.stderr and "jupyter nbconvert" in done.stderr
-    assert "TensorFlow" not in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def save_as_newer_keras(path):
