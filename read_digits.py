@@ -68,11 +68,9 @@ def convert_to_grey(picture):
     grey = np.asarray(picture.convert("RGB").convert("L"), "float32") / 255
     opacity = np.asarray(picture.getchannel("A"), "float32") / 255
     visible = grey[opacity > 0.9]
-    if opacity.min() == 1 or visible.size == 0:
-        return grey
-    if np.ptp(visible) < 0.1:
+    if visible.size < grey.size / 2:
         return 1 - opacity  # all that can be seen is the ink
-    return np.where(opacity < 0.9, np.median(visible), grey)
+    return np.where(opacity <= 0.9, np.median(visible), grey)
 
 
 def is_large(values):
@@ -90,10 +88,8 @@ def remove_shade(grey):
 
     Filled by a closing, strokes narrower than a fifth of the picture leave its paper.
     """
-    size = max(grey.shape) // 5
-    smooth = ndimage.gaussian_filter(grey, 1)
-    wider = np.pad(smooth, size, "reflect", reflect_type="odd")
-    paper = ndimage.grey_closing(wider, size)[size:-size, size:-size]
+    smooth = ndimage.gaussian_filter(grey, 1, mode="mirror")
+    paper = ndimage.grey_closing(smooth, max(grey.shape) // 5)
     return np.clip(1 - smooth / np.maximum(paper, 0.05), 0, 1)
 
 
@@ -108,7 +104,8 @@ def find_ink(grey):
     dark = grey <= (grey.min() + grey.max()) / 2
     dark_pieces = np.unique(border(ndimage.label(dark)[0])).size
     light_pieces = np.unique(border(ndimage.label(~dark)[0])).size
-    is_board = (dark_pieces, border(dark).mean()) > (light_pieces, 0.5)
+    dark_share = border(dark[1:-1, 1:-1]).mean()  # inside a frame of one pixel
+    is_board = (dark_pieces, dark_share) > (light_pieces, 0.5)
     return grey - grey.min() if is_board else grey.max() - grey
 
 
@@ -145,7 +142,7 @@ def clean(mask):
     for place, own in find_pieces(label(mask)):
         holes = ndimage.binary_fill_holes(own) & ~own
         inside = mask[place] & holes
-        if inside.sum() > 0.02 * holes.sum() or holes.mean() > 0.8:
+        if inside.sum() > 0.01 * holes.sum() or holes.mean() > 0.8:
             mask[place] &= ~own  # a frame, a ring or a table round something
     if not is_large(mask):
         return mask
@@ -275,7 +272,7 @@ def load_model(path):
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # slower with a graphics card
     stderr = os.dup(2)
     faulthandler.enable(stderr)  # says where, should the import abort Python
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:  # else TensorFlow's messages are shown
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":  # 0 shows messages
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
         import keras

@@ -6,9 +6,10 @@
 A folder holds pictures and labels.csv (file, label; a page's rows separated by '/').
 USPS' test images come as usps-test.npz (x, y), or as zip.test.gz from the page of The
 Elements of Statistical Learning. scikit-learn brings its digits along. Besides
-read_digits.py with the notebook's CNN, Tesseract and RapidOCR are measured, where they
-are installed. What is refused counts as misread. Writes own_digits.json and .md beside
-this script. Nothing may be tuned on USPS.
+read_digits.py, with the notebook's CNN, its function prepare_digit is measured with the
+same CNN, and Tesseract and RapidOCR, where they are installed. What is refused counts
+as misread. Writes own_digits.json and .md beside this script. Nothing may be tuned on
+USPS.
 """
 
 import argparse
@@ -22,8 +23,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
+from common import NOTEBOOK, load_functions
 from PIL import Image
+from provenance import provenance
 from sklearn.datasets import load_digits
 
 HERE = Path(__file__).parent
@@ -81,19 +85,24 @@ class QuickModel:
         return np.asarray(self.model(images, training=False))
 
 
-def make_reader(prepare_digit, model):
-    """Return a function that reads one digit, as the notebook's prepare_digit does."""
+def make_notebook_reader(model):
+    """Return a function that reads one digit, prepared by the notebook's function."""
+    prepare_digit = load_functions().prepare_digit
 
     def read(image):
+        if isinstance(image, np.ndarray):  # of 8 or 16 pixels a side
+            grey = image * (255.0 / image.max())
+            image = Image.fromarray(grey.astype("uint8")).resize((28, 28))
         digit = prepare_digit(image).reshape(1, *model.input_shape[1:])
-        return str(model.predict(digit, verbose=0).argmax())
+        return str(model.predict(digit).argmax())
 
     return read
 
 
-def read_with_tesseract(path):
-    """Return what Tesseract reads: it is told that there are digits only."""
-    command = ["tesseract", path, "stdout", "--psm", "6"]
+def read_with_tesseract(path, is_page):
+    """Return what Tesseract reads, told that there are digits only, and of how many."""
+    mode = "6" if is_page else "10"  # a block of text, or a single character
+    command = ["tesseract", path, "stdout", "--psm", mode]
     command += ["-c", "tessedit_char_whitelist=0123456789"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout
@@ -105,7 +114,7 @@ def make_rapidocr_reader():
 
     engine = RapidOCR()
 
-    def read(path):
+    def read(path, is_page):
         found, _ = engine(np.asarray(Image.open(path).convert("RGB")))
         lines = [line for _, line, _ in found or []]
         return "\n".join(lines)
@@ -115,7 +124,10 @@ def make_rapidocr_reader():
 
 def load_readers(model):
     """Return a dictionary: a program's name -> a function that reads a picture."""
-    readers = {"read_digits.py": lambda image: program.read_digits(image, model)[0]}
+    readers = {
+        "read_digits.py": lambda image: program.read_digits(image, model)[0],
+        "the notebook's function": make_notebook_reader(model),
+    }
     if shutil.which("tesseract"):
         readers["Tesseract"] = read_with_tesseract
     else:
@@ -127,12 +139,21 @@ def load_readers(model):
     return readers
 
 
-def measure(read, items):
-    """Return how many pictures are read right, every digit and row, and of how many."""
+def measure(reader, read, items):
+    """Return how many pictures are read right, every digit and row, and of how many.
+
+    None where it cannot be measured: the notebook's function reads no pages, and the
+    others read files, no digits of 8 or 16 pixels.
+    """
+    image, label = items[0]
+    is_page = len(label) > 1
+    is_ours = reader in ("read_digits.py", "the notebook's function")
+    if is_page and "function" in reader or not (is_ours or isinstance(image, Path)):
+        return None
     count = 0
     for image, label in items:
         try:
-            text = read(image)
+            text = read(image) if is_ours else read(image, is_page)
         except ValueError:
             continue
         lines = ["".join(filter(str.isdigit, line)) for line in text.split("\n")]
@@ -147,21 +168,22 @@ def main():
     options = parser.parse_args()
     model = QuickModel(program.load_model(options.model))
     readers = load_readers(model)
-    record = {}
+    results = {}
     table = io.StringIO()
     print("| read right | " + " | ".join(readers) + " |", file=table)
     print("|---" + "|--:" * len(readers) + "|", file=table)
     for name, items in load_collections(options.usps).items():
-        record[name] = {}
-        cells = []
+        results[name] = {}
+        row = f"| {name} |"
         for reader, read in readers.items():
-            if reader != "read_digits.py" and not isinstance(items[0][0], Path):
-                cells.append("")  # the others read files, and no digits of 16 pixels
-                continue
-            result = measure(read, items)
-            record[name][reader] = result
-            cells.append(f"{result['right']} of {result['of']}")
-        print(f"| {name} | " + " | ".join(cells) + " |", file=table)
+            result = measure(reader, read, items)
+            results[name][reader] = result
+            row += f" {result['right']} of {result['of']} |" if result else " – |"
+        print(row, file=table)
+    record = {
+        "provenance": provenance(nbformat.read(NOTEBOOK, as_version=4)),
+        "read right": results,
+    }
     (HERE / "own_digits.json").write_text(json.dumps(record, indent=2) + "\n")
     (HERE / "own_digits.md").write_text(table.getvalue())
     print(table.getvalue(), end="")

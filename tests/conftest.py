@@ -7,9 +7,9 @@ from nbval.plugin import IPyNbCell
 
 WHAT_TO_DO = """\
 This cell does something else than the committed notebook shows. If you changed the
-notebook, run it again and copy its results, with the commands under Contributing in
-README.md; the tests then name the numbers in the text that are no longer right. If
-you did not, please report it. The cells after this one were left out."""
+notebook, run it again and copy its results, with the commands in CONTRIBUTING.md;
+the tests then name the numbers in the text that are no longer right. If you did not,
+please report it. The cells after this one were left out."""
 
 
 class FirstFailure:
@@ -54,13 +54,15 @@ def artifacts(pytestconfig):
 
 def pytest_terminal_summary(terminalreporter):
     """Say what was left out, and what noticed each fault of test_faults.py."""
-    left_out = len(terminalreporter.stats.get("deselected", []))
-    if left_out and terminalreporter.config.option.markexpr == "not slow":
+    stats = terminalreporter.stats
+    left_out = 0
+    for item in stats.get("deselected", []):
+        left_out += item.get_closest_marker("slow") is not None
+    if left_out and terminalreporter.config.option.markexpr.strip() == "not slow":
         terminalreporter.write_line(
             f"Left out: {left_out} tests that take minutes. "
             "pip install -r requirements-dev.txt && pytest -m slow"
         )
-    stats = terminalreporter.stats
     rows = []
     for report in stats.get("passed", []) + stats.get("failed", []):
         properties = dict(report.user_properties)

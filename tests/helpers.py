@@ -1,10 +1,8 @@
 """What the tests share: the notebook, its functions, and a machine without MNIST."""
 
-import ast
-import types
-
+import common
 import nbformat
-from common import NOTEBOOK
+from common import load_functions as load_functions
 
 # What the models read of the 5,000 of MNIST, in %, within a point and a half: with
 # 1,000 test images, one standard deviation is 0.4 to 0.9 points.
@@ -18,31 +16,25 @@ SAMPLE_TOLERANCE = 1.5
 
 
 def read_notebook():
-    return nbformat.read(NOTEBOOK, as_version=4)
+    return nbformat.read(common.NOTEBOOK, as_version=4)
+
+
+def quick_notebook(parameters):
+    """The notebook with other settings, and without outputs."""
+    notebook = read_notebook()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+            cell.execution_count = None
+        if cell.id == "parameters":
+            cell.source = parameters
+    return notebook
 
 
 def without_magics(source):
     """A cell's code as plain Python: without lines such as %matplotlib inline."""
     lines = source.splitlines()
     return "\n".join(line for line in lines if not line.startswith("%"))
-
-
-def load_functions(**given):
-    """The notebook's imports and functions, in a module of their own.
-
-    Nothing else of the notebook is run, so nothing is trained or shown. What the
-    functions find beside themselves, such as x_train, is what is given.
-    """
-    module = types.ModuleType("notebook_functions")
-    vars(module).update({"warm_up_and_decay": None} | given)
-    for cell in read_notebook().cells:
-        if cell.id == "imports":
-            exec(cell.source, vars(module))
-        elif cell.cell_type == "code":
-            tree = ast.parse(without_magics(cell.source))
-            tree.body = [node for node in tree.body if type(node) is ast.FunctionDef]
-            exec(compile(tree, f"cell {cell.id}", "exec"), vars(module))
-    return module
 
 
 def run_cell(module, cell_id):

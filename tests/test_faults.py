@@ -8,25 +8,25 @@ run cannot notice, a test has to. Run pytest -m slow tests/test_faults.py
 """
 
 import re
+from operator import itemgetter
 
-import helpers
+import common
 import nbformat
 import pytest
 from common import PROJECT
-from helpers import SAMPLE_ACCURACY, SAMPLE_TOLERANCE, read_notebook, without_mnist
+from helpers import (
+    SAMPLE_ACCURACY,
+    SAMPLE_TOLERANCE,
+    quick_notebook,
+    read_notebook,
+    without_mnist,
+)
 from nbval.plugin import IPyNbFile, NbCellError
 
 pytestmark = pytest.mark.slow
 
 # Half of a run's time, and nothing else depends on them but technique_runs: left out.
-UNCONCERNED = [
-    "first-model",
-    "first-predict",
-    "first-again",
-    "tutorials-fit",
-    "techniques-fit",
-    "techniques-table",
-]
+UNCONCERNED = "(first|tutorials|techniques)-(model|predict|again|fit|table)"
 
 # At the end of the first run, and before a fault
 KEEP = "CLEAN = dict(globals())\nCLEAN_RUNS = dict(runs)"
@@ -43,26 +43,22 @@ for name in runs:
         raise AssertionError(f"{{name}}: all seeds give the same")
 """
 
+CELL_IDS = [cell.id for cell in read_notebook().cells]
+
 
 def read_faults():
-    """The rows of faults.md: fault, cell, this, that, noticed by."""
+    """The rows of faults.md: fault, cell, this, that, noticed by; last cell first."""
     text = (PROJECT / "tests" / "faults.md").read_text(encoding="utf-8")
     rows = []
     for line in text.splitlines():
         if line.startswith("|"):
             columns = [column.strip(" ") for column in line.strip("|").split("|")]
             rows.append([column.strip("`") for column in columns])
-    return rows[2:]
+    return sorted(rows[2:], key=lambda row: -CELL_IDS.index(row[1]))
 
 
-def from_last_to_first(faults):
-    cell_ids = [cell.id for cell in read_notebook().cells]
-    return sorted(faults, key=lambda fault: -cell_ids.index(fault[1]))
-
-
-FAULTS = read_faults()
-IN_A_RUN = from_last_to_first([fault for fault in FAULTS if fault[-1] == "a run"])
-IN_A_TEST = [fault for fault in FAULTS if fault[-1] != "a run"]
+IN_A_RUN = [row for row in read_faults() if row[-1] == "a run"]
+IN_A_TEST = [row for row in read_faults() if row[-1] != "a run"]
 
 
 def plant(source, this, that):
@@ -77,16 +73,12 @@ def plant(source, this, that):
 def cells(request, tmp_path_factory):
     """The notebook's code cells as nbval's tests, with the outputs of a first run."""
     folder = tmp_path_factory.mktemp("faults")
-    notebook = read_notebook()
+    # Two seeds take two thirds of the time. No outputs: there is nothing to compare.
+    notebook = quick_notebook("SEEDS = [0, 1]\nEPOCHS = 5")
     cells = []
     for cell in notebook.cells:
         cells.append(cell)
-        if cell.cell_type == "code":
-            cell.outputs = []
-            cell.execution_count = None  # so the first run is compared with nothing
-        if cell.id == "parameters":
-            cell.source = "SEEDS = [0, 1]\nEPOCHS = 5"  # takes two thirds of the time
-        if cell.id in UNCONCERNED:
+        if re.fullmatch(UNCONCERNED, cell.id):
             cell.source = "technique_runs = {}"
         if cell.id.endswith("-build"):
             # Keras numbers layers, and each run goes on where the last one ended.
@@ -109,81 +101,55 @@ def cells(request, tmp_path_factory):
         file.teardown()
 
 
-def what_failed(error, outputs):
-    """What a cell's error or outputs tell of a fault, or None.
-
-    Not any error will do: it might be in what is planted.
-    """
-    for output in outputs or []:
-        statement = re.search("^(.+): False$", output.get("text", ""), re.M)
+def what_failed(item):
+    """Run a cell: what tells of a fault, or None. No other error will do."""
+    item.test_outputs = []
+    text = ""
+    try:
+        item.runtest()
+    except NbCellError as error:
+        text = re.sub(r"\x1b\[[\d;]*m", "", f"{error}\n{error.inner_traceback}")
+    for output in item.test_outputs:
+        statement = re.search("^(.+: False)$", output.get("text", ""), re.M)
         if statement:
-            return f"{statement[1]}: False"
-    text = f"{error}\n{getattr(error, 'inner_traceback', '')}"
-    text = re.sub(r"\x1b\[[\d;]*m", "", text)
+            return statement[1]
     assertion = re.search("^AssertionError: (.+)", text, re.M)
     if assertion:
         return assertion[1]
-    difference = re.search(r"(Missing|Unexpected) output|mismatch|dissimilar", text)
-    return "shows something else than before" if difference else None
+    if re.search("(Missing|Unexpected) output|mismatch|dissimilar", text):
+        return "shows something else than before"
+    assert not text, text
+    return None
 
 
-def first_failure(cells, start):
-    """Run the cells from one on, until one fails: what failed, and its error."""
-    names = list(cells)
-    for name in names[names.index(start) : names.index("keep")]:
-        error = None
-        cells[name].test_outputs = None
-        try:
-            cells[name].runtest()
-        except NbCellError as cell_error:
-            error = cell_error
-        failed = what_failed(error, cells[name].test_outputs)
-        if failed:
-            return f"cell {name}: {failed}", error
-        if error:
-            return None, error
-    return None, "nothing failed"
-
-
-@pytest.mark.parametrize("fault, cell_id, this, that, noticed_by", IN_A_RUN)
-def test_a_run_notices(
-    fault, cell_id, this, that, noticed_by, cells, record_property, monkeypatch
-):
+@pytest.mark.parametrize("row", IN_A_RUN, ids=itemgetter(0))
+def test_a_run_notices(row, cells, record_property, monkeypatch):
+    fault, cell_id, this, that, _ = row
     record_property("fault", fault)
     cell = cells[cell_id].cell
     source = f"{RESTORE}\n{plant(cell.source, this, that)}"
     monkeypatch.setitem(cell, "source", source)
-    noticed, error = first_failure(cells, cell_id)
-    assert noticed, f"{error}\n{getattr(error, 'inner_traceback', '')}"[-3000:]
-    record_property("noticed by", noticed)
+    names = list(cells)
+    for name in names[names.index(cell_id) : names.index("keep")]:
+        failed = what_failed(cells[name])
+        if failed:
+            record_property("noticed by", f"cell {name}: {failed}")
+            return
+    pytest.fail("nothing failed")
 
 
-class Failures:
-    """A plugin for pytest that collects the reports of tests that fail."""
-
-    def __init__(self):
-        self.reports = []
-
-    def pytest_runtest_logreport(self, report):
-        if report.failed:
-            self.reports.append(report)
-
-
-@pytest.mark.parametrize("fault, cell_id, this, that, noticed_by", IN_A_TEST)
-def test_a_test_notices(
-    fault, cell_id, this, that, noticed_by, tmp_path, record_property, monkeypatch
-):
+@pytest.mark.parametrize("row", IN_A_TEST, ids=itemgetter(0))
+def test_a_test_notices(row, tmp_path, record_property, monkeypatch, capsys):
+    fault, cell_id, this, that, noticed_by = row
     record_property("fault", fault)
     notebook = read_notebook()
     (faulty,) = [cell for cell in notebook.cells if cell.id == cell_id]
     faulty.source = plant(faulty.source, this, that)
     nbformat.write(notebook, tmp_path / "faulty.ipynb")
-    monkeypatch.setattr(helpers, "NOTEBOOK", tmp_path / "faulty.ipynb")
+    monkeypatch.setattr(common, "NOTEBOOK", tmp_path / "faulty.ipynb")
     file, _, name = noticed_by.partition(": ")
     test = f"{PROJECT}/tests/test_{file}.py::test_{name.replace(' ', '_')}"
-    failures = Failures()
-    pytest.main(["-qx", "-p", "no:cacheprovider", test], plugins=[failures])
-    assert failures.reports, "no test failed"
-    failure = str(failures.reports[0].longrepr)
-    assert re.search("^E +(assert|AssertionError|Failed)", failure, re.M), failure
+    pytest.main(["-qx", "-p", "no:cacheprovider", test])
+    report = capsys.readouterr().out
+    assert re.search("^E +(assert|AssertionError|Failed)", report, re.M), report
     record_property("noticed by", noticed_by)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,16 +10,12 @@ import time
 
 import nbformat
 import pytest
-from helpers import read_notebook, without_mnist
+from helpers import quick_notebook, read_notebook, without_mnist
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="requirements-dev.txt is not installed"
 )
-CHROMIUM = (
-    shutil.which("chromium")
-    or shutil.which("chromium-browser")
-    or shutil.which("google-chrome")
-)
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
@@ -29,10 +24,7 @@ pytestmark = [
 
 @contextlib.contextmanager
 def jupyterlab(folder, monkeypatch):
-    """Start JupyterLab in a folder, for this machine alone.
-
-    Gives the address of notebook.ipynb there.
-    """
+    """Start JupyterLab in a folder, for this machine alone: its address."""
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     # All cells in the page, also those out of sight
@@ -40,45 +32,29 @@ def jupyterlab(folder, monkeypatch):
     monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(folder / "settings"))
     for name in ["config", "data", "runtime"]:  # not the user's
         monkeypatch.setenv(f"JUPYTER_{name.upper()}_DIR", str(folder / name))
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"]
-    command += ["--port=0", "--LabApp.extension_manager=readonly"]
-    if os.name == "posix" and os.geteuid() == 0:
-        command.append("--allow-root")
-    log_path = folder / "lab.log"
-    with (
-        log_path.open("w") as log,
-        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as server,
-    ):
-        try:
-            running = []
-            while not running:
-                assert server.poll() is None, log_path.read_text()
-                time.sleep(0.5)
-                running = list(folder.glob("runtime/jpserver-*.json"))
-            address = json.loads(running[0].read_text())
-            yield f"{address['url']}lab/tree/notebook.ipynb?token={address['token']}"
-        finally:
-            server.terminate()
+    options = ["--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options], cwd=folder
+    )
+    try:
+        running = []
+        while not running:
+            assert server.poll() is None, "JupyterLab has ended"
+            time.sleep(0.5)
+            running = list(folder.glob("runtime/jpserver-*.json"))
+        address = json.loads(running[0].read_text())
+        yield f"{address['url']}lab/tree/notebook.ipynb?token={address['token']}"
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def test_run_all_cells(tmp_path, monkeypatch):
     without_mnist(monkeypatch, tmp_path)
-    notebook = read_notebook()
-    n_figures = 0
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            n_figures += str(cell.outputs).count("'image/png': 'iVBOR")
-            cell.outputs = []
-            cell.execution_count = None
-        if cell.id == "parameters":
-            cell.source = "SEEDS = [0]\nEPOCHS = 1"
+    n_figures = str(read_notebook()).count("'image/png': 'iVBOR")
+    notebook = quick_notebook("SEEDS = [0]\nEPOCHS = 1")
     nbformat.write(notebook, tmp_path / "notebook.ipynb")
     errors = []
-
-    def keep_error(message):
-        if message.type == "error":
-            errors.append(message.text)
-
     with (
         jupyterlab(tmp_path, monkeypatch) as address,
         sync_api.sync_playwright() as playwright,
@@ -88,7 +64,6 @@ def test_run_all_cells(tmp_path, monkeypatch):
         )
         page = browser.new_page(viewport={"width": 1200, "height": 900})
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", keep_error)
         page.goto(address)
         page.get_by_text("| Idle").wait_for(timeout=60_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()

@@ -10,7 +10,7 @@ from common import PROJECT
 from helpers import read_notebook, without_magics
 from provenance import recipe
 
-MEASURED_IF_INSTALLED = {"torch", "rapidocr_onnxruntime"}
+USED_IF_INSTALLED = {"torch", "rapidocr_onnxruntime", "pillow_heif"}
 RUN_AGAIN = """\
 The code that decides the results has changed since the notebook was run. Run it again:
 jupyter nbconvert --config nbconvert_config.py --execute --to notebook --inplace \
@@ -90,7 +90,7 @@ def test_every_package_that_is_imported_is_required(notebook):
     everything = daily | required("requirements-dev.txt")
     for name, source in sources.items():
         needed = daily if name in ["the notebook", "read_digits.py"] else everything
-        for module in imported(source) - MEASURED_IF_INSTALLED:
+        for module in imported(source) - USED_IF_INSTALLED:
             packages = {
                 package.lower() for package in packages_of.get(module, [module])
             }

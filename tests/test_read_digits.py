@@ -264,8 +264,43 @@ KINDS = {
     "(1, h, w), as PyTorch": ("7", lambda: sample(7)[np.newaxis] / 255),
     "(1, h, w, 1), as Keras": ("7", lambda: sample(7)[np.newaxis, ..., np.newaxis]),
     "specks and a hyphen": ("25", lambda: with_specks()),
+    "a row of a sudoku": ("25", lambda: sudoku()),
+    "gap of the pen": ("4", lambda: with_gap()),
+    "table at one edge": ("52", lambda: table_at_one_edge()),
+    "thick pen": ("7", lambda: thicken(28)),
+    "thin pen": ("7", lambda: thicken(2)),
 }
 SHADED = write(page(), "283", 60, 90, 120)
+
+
+def sudoku():
+    """Return a row of nine cells, two of them with a digit."""
+    picture = page(680, 110)
+    draw = ImageDraw.Draw(picture)
+    for x in range(20, 660, 70):
+        draw.rectangle((x, 20, x + 70, 90), outline=PEN, width=3)
+    write(picture, "2", 34, 38, 34)
+    return write(picture, "5", 390, 38, 34)
+
+
+def with_gap():
+    ink = np.array(stroke(4, 160))
+    ink[:, 77:81] = 0
+    return paste_ink(ink)
+
+
+def table_at_one_edge():
+    table = page(600, 420, (70, 55, 45))
+    table.paste(write(page(600, 330), "52", 120, 90, 120))
+    return photograph(table)
+
+
+def thicken(width):
+    """Return a 7 that a pen of this width drew."""
+    picture = page(300, 300)
+    points = [(90, 70), (200, 70), (140, 230)]
+    ImageDraw.Draw(picture).line(points, PEN, width, "curve")
+    return picture
 
 
 def with_specks():
@@ -290,12 +325,26 @@ NOTHING = {
     "blank, half in the shadow": lambda: photograph(page(), shadow(page())),
     "ruled": lambda: photograph(rule(page(), (175, 195, 225))),
     "ruled, dark": lambda: rule(page(), PEN),
+    "empty frame": lambda: with_frame(page()),
+    "empty sheet on a table": lambda: empty_sheet(),
     "glare": lambda: photograph(with_reflection(page(paper=(190, 190, 190)), 0.95)),
     "noise": lambda: NOISE.integers(0, 256, (200, 300)),
     "noise, small": lambda: NOISE.integers(0, 256, (28, 28)),
     "dots of a newspaper": lambda: page(300, 300, "grey").convert("1"),
     "transparent": lambda: Image.new("RGBA", (100, 100), (0, 0, 0, 0)),
 }
+
+
+def with_frame(picture):
+    ImageDraw.Draw(picture).rectangle((40, 60, 560, 250), outline=PEN, width=3)
+    return picture
+
+
+def empty_sheet():
+    table = page(700, 500, (70, 55, 45))
+    sheet = page(480, 320).rotate(2, fillcolor=(70, 55, 45))
+    table.paste(sheet, (90, 60))
+    return photograph(table)
 
 
 @pytest.mark.parametrize("kind", NOTHING)

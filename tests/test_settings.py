@@ -7,44 +7,25 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import load_functions, read_notebook, run_cell
-
-
-def run_settings(seeds, epochs):
-    functions = load_functions(SEEDS=seeds, EPOCHS=epochs)
-    run_cell(functions, "settings")
-    return functions
+from helpers import load_functions, read_notebook, run_cell, without_magics
 
 
 @pytest.mark.parametrize(
     "seeds, epochs",
-    [
-        ("[7]", 5),
-        ([0, 1], "5"),
-        ([0, 1], 2.5),
-        ([0, 1], 0),
-        ([0, 1], -1),
-        ([0, 1], None),
-        (["0"], 5),
-        ([1.0], 5),
-        ([-1], 5),
-        ([], 5),
-    ],
+    [("[7]", 5), ([1.0], 5), ([-1], 5), ([], 5), ([0], "5"), ([0], 0), ([0], None)],
 )
 def test_a_bad_setting_is_refused_with_its_value(seeds, epochs):
     with pytest.raises(ValueError) as caught:
-        run_settings(seeds, epochs)
+        load_functions(SEEDS=seeds, EPOCHS=epochs)
     assert f"SEEDS = {seeds!r}, EPOCHS = {epochs!r}" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "seeds, epochs",
-    [([0, 7], 5), ((0, 7), 5), (range(0, 8, 7), 5), (np.array([0, 7]), np.int64(5))],
-)
-def test_any_whole_numbers_will_do_and_can_be_saved(seeds, epochs):
-    functions = run_settings(seeds, epochs)
-    functions.DATASET = "MNIST"
-    functions.x_train = np.zeros((300, 28, 28))
+@pytest.mark.parametrize("seeds", [(0, 7), range(0, 8, 7), np.array([0, 7])])
+def test_any_whole_numbers_will_do_and_can_be_saved(seeds):
+    images = np.zeros((300, 28, 28))
+    functions = load_functions(
+        SEEDS=seeds, EPOCHS=np.int64(5), DATASET="MNIST", x_train=images
+    )
     run_cell(functions, "learning-rate")
     assert json.dumps([functions.SEEDS, functions.epochs]) == "[[0, 7], 5]"
 
@@ -53,15 +34,13 @@ def test_the_readers_own_settings_of_keras_do_no_harm(tmp_path):
     readers_own = {"image_data_format": "channels_first", "floatx": "float16"}
     (tmp_path / "keras.json").write_text(json.dumps(readers_own | {"backend": "jax"}))
     cells = {cell.id: cell.source for cell in read_notebook().cells}
-    needed = ["imports", "parameters", "settings", "cnn-build"]
-    program = "\n".join(cells[cell_id] for cell_id in needed)
-    program = program.replace("%matplotlib inline\n", "")
-    program += "\nprint(cnn().layers[0].output.shape, cnn().layers[0].kernel.dtype)"
-    program += (
-        "\nprint(keras.backend.backend(), tf.config.list_physical_devices('GPU'))"
-    )
+    lines = [
+        *[cells[name] for name in ["imports", "parameters", "settings", "cnn-build"]],
+        "print(cnn().layers[0].output.shape, cnn().layers[0].kernel.dtype)",
+        "print(keras.backend.backend(), tf.config.list_physical_devices('GPU'))",
+    ]
     run = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", without_magics("\n".join(lines))],
         env=os.environ | {"KERAS_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
