@@ -143,15 +143,12 @@ def draw_seeds(record):
         mean, half_width = interval(change)
         labels.append(f"{name}\n{mean:+.2f} ± {half_width:.2f}")
         of_three = change.reshape(-1, 3).mean(axis=1)
-        right.plot(
-            of_three[1:], [row] * (len(of_three) - 1), "D", color="C0", alpha=0.5
-        )
-        right.plot(of_three[0], row, "s", color="C1", label="seeds 0, 1 and 2")
+        right.plot(of_three, [row] * len(of_three), "D", color="C0", alpha=0.5)
         right.errorbar(mean, row + 0.3, xerr=half_width, color="black", capsize=4)
     right.axvline(0, color="grey", linestyle=":")
     right.set(
-        title="Three seeds may promise what 30 do not keep (squares: seeds 0, 1 and 2)",
-        xlabel="change by each three seeds, and by all with 95 % confidence, points",
+        title="Three seeds may promise what 30 do not keep",
+        xlabel="change by three seeds (diamonds) and by all 30 (line), points",
         yticks=range(len(labels)),
         yticklabels=labels,
     )

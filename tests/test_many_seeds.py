@@ -8,13 +8,13 @@ import sys
 import time
 
 import nbformat
-import psutil
 import pytest
 from common import PROJECT
 
 pytest.importorskip("distributed", reason="requirements-dev.txt is not installed")
 
 import many_seeds
+import psutil
 from distributed import LocalCluster
 from provenance import recipe
 
