@@ -148,7 +148,7 @@ def draw_seeds(record):
     right.axvline(0, color="grey", linestyle=":")
     right.set(
         title="Three seeds may promise what 30 do not keep",
-        xlabel="change by three seeds (diamonds) and by all 30 (line), points",
+        xlabel="points; diamonds: three seeds, line: all 30",
         yticks=range(len(labels)),
         yticklabels=labels,
     )
