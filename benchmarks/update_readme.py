@@ -78,7 +78,7 @@ def models_table(notebook):
     n_seeds = len(record["seeds"])
     lines = [
         f"| model | parameters | read right, {n_seeds} seeds{mark(record, notebook)} "
-        "| this run's three (range) |",
+        "| this run (range) |",
         "|---|--:|--:|--:|",
     ]
     for name, parameters, accuracy, _ in table_of(notebook, "comparison-table"):
@@ -126,14 +126,16 @@ def draw_seeds(record):
     del changes["raw pixels"]  # far to the left of all others
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     labels = []
+    ranges = []
     for row, (name, values) in enumerate(models.items()):
+        ranges.append(np.ptp(values))
         mean, half_width = interval(values)
         labels.append(f"{name}\n{mean:.2f} ± {half_width:.2f} %")
         heights = np.linspace(row - 0.2, row + 0.2, len(values))
         left.plot(values - mean, heights, "o", color=COLOURS[name], alpha=0.5)
         left.errorbar(0, row + 0.35, xerr=half_width, color="black", capsize=4)
     left.set(
-        title="A model's seeds differ by 0.2 to 0.4 points",
+        title=f"Seeds differ by {min(ranges):.1f} to {max(ranges):.1f} points",
         xlabel="test accuracy minus its mean, points",
         yticks=range(len(labels)),
         yticklabels=labels,
@@ -195,7 +197,7 @@ def own_digits(notebook):
 
 
 def speed_table(notebook):
-    """What people usually run, and what is here, as recorded before speed.json was."""
+    """What people usually run, and what is here, as an earlier speed.py wrote it."""
     lines = ["| what is run † | test accuracy, % | seconds |", "|---|--:|--:|"]
     for line in (BENCHMARKS / "speed.md").read_text(encoding="utf-8").splitlines():
         if line.startswith(SPEED_ROWS):
