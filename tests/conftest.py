@@ -50,25 +50,3 @@ def artifacts(pytestconfig):
     """Where the models are: of this session's run of the notebook, else of the last."""
     folder = pytestconfig.run_folder / "artifacts"
     return folder if folder.exists() else PROJECT / "artifacts"
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Say what was left out, and what noticed each fault of test_faults.py."""
-    stats = terminalreporter.stats
-    left_out = 0
-    for item in stats.get("deselected", []):
-        left_out += item.get_closest_marker("slow") is not None
-    if left_out and terminalreporter.config.option.markexpr.strip() == "not slow":
-        terminalreporter.write_line(
-            f"Left out: {left_out} tests that take minutes. "
-            "pip install -r requirements-dev.txt && pytest -m slow"
-        )
-    rows = []
-    for report in stats.get("passed", []) + stats.get("failed", []):
-        properties = dict(report.user_properties)
-        if "fault" in properties:
-            noticed_by = properties.get("noticed by", "NOTHING")
-            rows.append(f"| {properties['fault']} | {noticed_by} |")
-    if rows:
-        terminalreporter.write_line("| planted fault | noticed by |\n|---|---|")
-        terminalreporter.write_line("\n".join(rows))

@@ -1,7 +1,13 @@
 """What the tests share: the notebook, its functions, and a machine without MNIST."""
 
+import csv
+import json
+import os
+from pathlib import Path
+
 import common
 import nbformat
+import pytest
 from common import load_functions as load_functions
 
 # What the models read of the 5,000 of MNIST, in %, within a point and a half: with
@@ -61,3 +67,18 @@ def without_mnist(patch, folder):
     patch.delenv("MNIST_NPZ", raising=False)
     patch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
     patch.setenv("KERAS_HOME", str(folder / "keras"))
+
+
+def labelled_pictures(variable, artifacts):
+    """The pictures of a folder that a variable names: (file, label) for each.
+
+    Skips the test without it, or without the models of a run on all of MNIST.
+    """
+    results = artifacts / "results.json"
+    if variable not in os.environ:
+        pytest.skip(f"needs a folder of pictures in {variable}")
+    if not results.exists() or json.loads(results.read_text())["dataset"] != "MNIST":
+        pytest.skip("needs the models of a run on MNIST")
+    folder = Path(os.environ[variable])
+    with (folder / "labels.csv").open() as file:
+        return [(folder / row["file"], row["label"]) for row in csv.DictReader(file)]

