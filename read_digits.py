@@ -26,6 +26,7 @@ with contextlib.suppress(ImportError):  # without it, HEIC is refused with advic
     pillow_heif.register_heif_opener()
 
 MODEL = Path(__file__).with_name("artifacts") / "CNN.keras"
+LARGE = 150  # pixels a side; smaller pictures have no shadows and no ruled lines
 COMMAND = "jupyter nbconvert --config nbconvert_config.py --execute --to html *.ipynb"
 
 
@@ -63,43 +64,29 @@ def convert_array(values):
     return Image.fromarray(grey.round().astype("uint8"))
 
 
-def convert_to_grey(picture):
-    """Return a PIL image's greys, float32 (h, w), 0 for black to 1 for white."""
-    grey = np.asarray(picture.convert("RGB").convert("L"), "float32") / 255
-    opacity = np.asarray(picture.getchannel("A"), "float32") / 255
-    visible = grey[opacity > 0.9]
-    if visible.size < grey.size / 2:
-        return 1 - opacity  # all that can be seen is the ink
-    return np.where(opacity <= 0.9, np.median(visible), grey)
-
-
-def is_large(values):
-    """Say whether a picture may be a photograph: others show no shadows or lines."""
-    return max(values.shape) > 150
-
-
 def border(values):
     """Return the values (h, w) along the four edges, one after the other."""
     return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
 
 
-def remove_shade(grey):
-    """Return the share of light, (h, w), that ink takes away in a photograph.
-
-    Filled by a closing, strokes narrower than a fifth of the picture leave its paper.
-    """
-    smooth = ndimage.gaussian_filter(grey, 1, mode="mirror")
-    paper = ndimage.grey_closing(smooth, max(grey.shape) // 5)
-    return np.clip(1 - smooth / np.maximum(paper, 0.05), 0, 1)
-
-
-def find_ink(grey):
-    """Return ink (h, w), 0 for paper, from greys in which either may be the darker."""
-    if is_large(grey):
+def find_ink(picture):
+    """Return a PIL image's ink, float32 (h, w), 0 for paper; either may be darker."""
+    grey = np.asarray(picture.convert("RGB").convert("L"), "float32") / 255
+    opacity = np.asarray(picture.getchannel("A"), "float32") / 255
+    visible = grey[opacity > 0.9]
+    if visible.size < grey.size / 2:
+        grey = 1 - opacity  # all that can be seen is the ink
+    else:
+        grey = np.where(opacity <= 0.9, np.median(visible), grey)
+    if max(grey.shape) > LARGE:
         # A board is dark nearly all over: no shadow, and no table with a sheet on it.
         lightest_patch = ndimage.minimum_filter(grey, max(grey.shape) // 6).max()
-        is_board = max(np.median(grey), lightest_patch) < 0.45
-        return remove_shade(1 - grey if is_board else grey)
+        if max(np.median(grey), lightest_patch) < 0.45:
+            grey = 1 - grey
+        grey = ndimage.gaussian_filter(grey, 1, mode="mirror")
+        # The closing fills strokes narrower than a fifth of the picture with paper.
+        paper = ndimage.grey_closing(grey, max(grey.shape) // 5)
+        return np.clip(1 - grey / np.maximum(paper, 0.05), 0, 1)  # as shares of light
     # Cropped to its ink, a digit cuts the paper into pieces and stays one itself.
     dark = grey <= (grey.min() + grey.max()) / 2
     dark_pieces = np.unique(border(ndimage.label(dark)[0])).size
@@ -109,15 +96,14 @@ def find_ink(grey):
     return grey - grey.min() if is_board else grey.max() - grey
 
 
-def find_pieces(labels):
-    """Return for each number its place, two slices, and its own pixels there."""
+def find_pieces(mask, near=None):
+    """Return the place, two slices, and the pixels there of each piece of a mask.
+
+    Pixels that touch at a corner are of one piece, and those that a wider mask joins.
+    """
+    labels = ndimage.label(mask if near is None else near, np.ones((3, 3)))[0] * mask
     places = enumerate(ndimage.find_objects(labels), start=1)
     return [(place, labels[place] == number) for number, place in places]
-
-
-def label(mask):
-    """Return a mask's pieces, numbered. Pixels that touch at a corner are of one."""
-    return ndimage.label(mask, np.ones((3, 3)))[0]
 
 
 def remove_lines(mask):
@@ -128,7 +114,7 @@ def remove_lines(mask):
     for turned, view in ((wide, rest), (wide.T, rest.T)):
         height, width = turned.shape
         runs = ndimage.grey_opening(turned.astype("uint8"), (1, width // 6))
-        for place, line in find_pieces(label(runs)):
+        for place, line in find_pieces(runs > 0):
             is_thin = line.sum(axis=0).mean() < max(mask.shape) / 25
             if is_thin and line.shape[1] > 0.75 * width:
                 view[place] &= ~line
@@ -139,35 +125,33 @@ def remove_lines(mask):
 def clean(mask):
     """Return a mask (h, w) without frames, lines, and what a photograph's edge cuts."""
     mask = mask.copy()
-    for place, own in find_pieces(label(mask)):
+    for place, own in find_pieces(mask):
         holes = ndimage.binary_fill_holes(own) & ~own
         inside = mask[place] & holes
         if inside.sum() > 0.01 * holes.sum() or holes.mean() > 0.8:
             mask[place] &= ~own  # a frame, a ring or a table round something
-    if not is_large(mask):
+    if max(mask.shape) <= LARGE:
         return mask
     mask = remove_lines(mask)
-    labels = label(mask)
-    edge = border(labels)
-    inside = mask & ~np.isin(labels, edge)
-    is_cut = inside.any() or np.mean(edge > 0) > 0.3  # else it is cropped to the digit
+    edge = mask.copy()
+    edge[1:-1, 1:-1] = False
+    inside = mask & ~ndimage.binary_propagation(edge, np.ones((3, 3)), mask)
+    is_cut = inside.any() or border(mask).mean() > 0.3  # else it fills the picture
     return inside if is_cut else mask
 
 
 def group_pieces(mask):
     """Return the digits in a mask, as find_pieces does; some are of several pieces."""
     if max(mask.shape) <= 32:
-        return find_pieces(mask.astype(int))  # one digit, as in MNIST
+        return find_pieces(mask, np.ones_like(mask))  # one digit, as in MNIST
     heights = []
-    for _, own in find_pieces(label(mask)):
+    for _, own in find_pieces(mask):
         heights += own.sum() * [len(own)]
     typical = np.median(heights) if heights else 0
     # A digit's pieces lie above one another, or the pen has left a narrow gap.
     reach = (2 * int(typical / 16) + 1, 2 * int(typical / 40) + 1)
-    near = ndimage.maximum_filter(mask, reach)
-    labels = label(near) * mask
     digits = []
-    for place, own in find_pieces(labels):
+    for place, own in find_pieces(mask, ndimage.maximum_filter(mask, reach)):
         height, width = own.shape
         if height > max(0.35 * typical, 0.4 * width):
             digits.append((place, own))  # no dot or hyphen
@@ -227,13 +211,15 @@ def find_digits(image):
     picture = open_picture(image)
     scale = max(1, max(picture.size) / 2000)
     picture.thumbnail((2000, 2000))
-    ink = find_ink(convert_to_grey(picture))
+    ink = find_ink(picture)
     threshold = ink.max() / 2
     for _ in range(10):  # half way between paper's and ink's mean (Otsu, 1979)
         mask = ink > threshold
         threshold = (ink[mask].mean() + ink[~mask].mean()) / 2 if mask.any() else 0
     is_noise = ndimage.label(mask)[1] > 40 and mask.mean() > 0.35
-    is_shade = is_large(ink) and threshold < 0.04  # ink takes more of the light
+    is_shade = (
+        max(ink.shape) > LARGE and threshold < 0.04
+    )  # ink takes more of the light
     digits = []
     if mask.any() and not is_noise and not is_shade:
         for place, own in group_pieces(clean(mask)):
@@ -257,12 +243,15 @@ def read_digits(image, model):
 
 def read_rows(rows, model):
     """Return the text and the probabilities (n, 10) for what find_digits returns."""
-    images = np.array([digit for _, digit in sum(rows, [])])
-    x = images.reshape(-1, *model.input_shape[1:])
-    probabilities = model.predict(x, verbose=0)
-    answers = iter(probabilities.argmax(axis=1).astype(str))
-    lines = ["".join(next(answers) for _ in row) for row in rows]
-    return "\n".join(lines), probabilities
+    lines = []
+    probabilities = []
+    for row in rows:
+        images = np.array([digit for _, digit in row])
+        x = images.reshape(-1, *model.input_shape[1:])
+        probabilities.append(model.predict(x, verbose=0))
+        answers = probabilities[-1].argmax(axis=1)
+        lines.append("".join(str(answer) for answer in answers))
+    return "\n".join(lines), np.concatenate(probabilities)
 
 
 def load_model(path):
@@ -289,17 +278,16 @@ def load_model(path):
         ) from error
 
 
-def write_picture(name, folder, digits):
+def write_picture(name, folder, boxes, probabilities):
     """Write a picture with boxes and answers, orange where unsure; return its path."""
     path = Path(folder or Path(name).parent) / f"{Path(name).stem}.digits.png"
     if path.exists() and Image.open(path).info.get("read_digits.py") != str(name):
         raise FileExistsError(f"{path} is not {name}'s: move it, or use --output.")
     picture = open_picture(name)
     draw = ImageDraw.Draw(picture)
-    for digit in digits:
-        left, top, right, bottom = digit["box"]
-        answer, colour = str(digit["digit"]), "#0072b2"
-        if max(digit["probabilities"]) < 0.9:
+    for (left, top, right, bottom), chances in zip(boxes, probabilities, strict=True):
+        answer, colour = str(chances.argmax()), "#0072b2"
+        if chances.max() < 0.9:
             answer, colour = answer + "?", "#d55e00"
         size = max(10, (bottom - top) // 3)
         line = max(1, size // 16)
@@ -320,35 +308,36 @@ def main(arguments=None):
     parser.add_argument("pictures", nargs="+", help="files: PNG, JPEG, ...")
     parser.add_argument("--model", default=MODEL, help="a .keras file [%(default)s]")
     parser.add_argument("--output", help="a folder for the pictures with the answers")
-    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, a picture a line"
+    )
     options = parser.parse_args(arguments)
     try:
         model = load_model(options.model)
     except ValueError as error:
         sys.exit(str(error))
-    reports = []
+    status = 0
     for name in options.pictures:
         report = {"file": name}
-        reports.append(report)
         try:
             rows = find_digits(name)
             report["text"], probabilities = read_rows(rows, model)
-            report["digits"] = []
-            for (box, _), chances in zip(sum(rows, []), probabilities, strict=True):
-                digit = {"digit": int(chances.argmax()), "box": box}
-                digit["probabilities"] = chances.tolist()
-                report["digits"].append(digit)
-            report["picture"] = write_picture(name, options.output, report["digits"])
+            report["boxes"] = [box for row in rows for box, _ in row]
+            report["probabilities"] = probabilities.tolist()
+            report["picture"] = write_picture(
+                name, options.output, report["boxes"], probabilities
+            )
         except (OSError, ValueError) as error:
+            status = 1
             report["error"] = str(error)
             print(f"{name}: {error}", file=sys.stderr)
-        if "text" in report and not options.json:
+        if options.json:
+            print(json.dumps(report))
+        elif "text" in report:
             if len(options.pictures) > 1:
                 print(f"{name}:")
             print(report["text"])
-    if options.json:
-        print(json.dumps(reports))
-    return int(any("error" in report for report in reports))
+    return status
 
 
 if __name__ == "__main__":

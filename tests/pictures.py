@@ -132,10 +132,9 @@ def screenshot():
 
 def ink_only(picture):
     """Return a picture's ink on nothing, cropped to the ink."""
-    ink = ImageOps.invert(picture.convert("L"))
-    ink = ImageChops.subtract(ink, Image.new("L", ink.size, ink.getpixel((0, 0))))
+    ink = ImageOps.autocontrast(ImageOps.invert(picture.convert("L")))
     colour = Image.new("RGBA", ink.size, (200, 30, 60, 255))
-    colour.putalpha(ImageOps.autocontrast(ink))
+    colour.putalpha(ink)
     return colour.crop(ink.getbbox())
 
 
