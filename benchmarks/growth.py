@@ -1,20 +1,12 @@
-"""Draw how mistakes and training time change with the number of images.
-
-    python benchmarks/growth.py
-
-Reads speed.json, which speed.py writes, and writes images/growth.png.
-"""
-
-import json
+"""Draw how mistakes and training time change with the number of images."""
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import PROJECT
-from speed import BUILDERS, FOLDER, SIZES
+from speed import BUILDERS, SIZES
 
 
 def draw_growth(record):
-    """A figure of mistakes and seconds over the number of images, for our models."""
+    """A figure of what speed.json holds of our models, over the number of images."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for model, line in zip(BUILDERS, ["C7s:", "C2^-", "C2v--", "C3o-"], strict=True):
         misread, seconds = [], []
@@ -29,10 +21,3 @@ def draw_growth(record):
     right.set(xlabel="images", ylabel="seconds of training")
     left.legend()
     return figure
-
-
-if __name__ == "__main__":
-    record = json.loads((FOLDER / "speed.json").read_text())
-    metadata = {"Software": None}
-    path = PROJECT / "images" / "growth.png"
-    draw_growth(record).savefig(path, dpi=100, metadata=metadata)

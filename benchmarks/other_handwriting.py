@@ -1,7 +1,6 @@
-"""Measure how the trained models read other people's handwriting, as a table.
+"""Measure how the trained models read other people's handwriting.
 
-    python benchmarks/other_handwriting.py path/to/zip.test.gz [path/to/ARDIS_IV] \\
-        > benchmarks/other_handwriting.md
+    python benchmarks/other_handwriting.py path/to/zip.test.gz [path/to/ARDIS_IV]
 
 zip.test.gz holds USPS' 2,007 test images, digits from envelopes of the US Postal
 Service, 16 x 16 pixels each; the page of The Elements of Statistical Learning has it:
@@ -9,7 +8,7 @@ https://hastie.su.domains/ElemStatLearn/data.html. scikit-learn brings its 1,797
 along. ARDIS_IV is the folder of ARDIS' fourth set, digits from Swedish church books of
 the 19th century, which its authors give for research: https://ardisdataset.github.io.
 The models are those that the notebook's last run left in artifacts/. Nothing is
-tuned on these.
+tuned on these. Writes other_handwriting.json.
 """
 
 import gzip
@@ -17,9 +16,11 @@ import json
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
-from common import PROJECT, load_functions, predict
+from common import NOTEBOOK, PROJECT, load_functions, predict
 from PIL import Image
+from provenance import provenance
 from sklearn.datasets import load_digits
 
 
@@ -65,10 +66,8 @@ def main(usps, ardis=None):
     }
     if ardis:
         collections["ARDIS"] = read_ardis(ardis)
-    header = "| model |"
-    ways = []
+    ways = {}
     for name, (images, labels) in collections.items():
-        header += f" {name}, enlarged | {name}, prepared |"
         greys = 255 * (images - images.min()) / np.ptp(images)
         enlarged = []
         prepared = []
@@ -76,15 +75,19 @@ def main(usps, ardis=None):
             large = Image.fromarray(image).resize((28, 28))
             enlarged.append(np.array(large) / 255)
             prepared.append(notebook.prepare_digit(large))
-        ways += [(enlarged, labels), (prepared, labels)]
-    print(header)
-    print("|---" + "|--:" * len(ways) + "|")
+        ways[f"{name}, enlarged"] = enlarged, labels
+        ways[f"{name}, prepared"] = prepared, labels
+    shares = {}
     for name in results["models"]:
         model = notebook.keras.saving.load_model(PROJECT / f"artifacts/{name}.keras")
-        row = f"| {name} |"
-        for images, labels in ways:
-            row += f" {np.mean(predict(model, images) == labels):.1%} |"
-        print(row)
+        shares[name] = {}
+        for way, (images, labels) in ways.items():
+            shares[name][way] = float(np.mean(predict(model, images) == labels))
+        print(name, shares[name])
+    record = {"provenance": provenance(nbformat.read(NOTEBOOK, as_version=4))}
+    record["read right"] = shares
+    path = PROJECT / "benchmarks" / "other_handwriting.json"
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """Time and test accuracy of models and recipes, beside what people usually run.
 
     MNIST_NPZ=path/to/mnist.npz python benchmarks/speed.py --repeats 3
-    python benchmarks/speed.py --table
 
-The first command measures, each time in a process of its own, and all with seed 0 in
-the first repeat, 1 in the second, and so on. It writes after each into speed.json, and
+Each time is measured in a process of its own, and all with seed 0 in the first repeat,
+1 in the second, and so on. Each is written into speed.json at once, and the command
 goes on where it was stopped. Nothing else should run meanwhile. Times drift, so ratios
 are taken within a repeat. Where the package torch is installed, a repeat takes twelve
-minutes more. On another machine, name another --record, such as speed-laptop.json. The
-second command makes speed.md of all records beside this file; growth.py draws more.
+minutes more. On another machine, name another --record, such as speed-laptop.json.
+update_readme.py makes tables of all records beside this file, and growth.py a figure.
 """
 
 import argparse
@@ -389,27 +388,15 @@ def read_records():
     return [json.loads(path.read_text()) for path in paths]
 
 
-def tables(records):
-    """What speed.md says of records."""
-    parts = [recipe_table(records), others_table(records), race_table(records), LEGEND]
-    for record in records:
-        n_repeats = len(record["repeats"])
-        parts.append(f"{n_repeats} repeats: {json.dumps(record['provenance'])}")
-    return "\n\n".join(parts) + "\n"
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--record", type=Path, default=FOLDER / "speed.json")
-    parser.add_argument("--table", action="store_true")
     parser.add_argument("--measure", nargs=2, help="one measurement, with a seed")
     options = parser.parse_args()
     if options.measure:
         name, seed = options.measure
         print(json.dumps(MEASUREMENTS[name](int(seed))))
-    elif options.table:
-        (FOLDER / "speed.md").write_text(tables(read_records()), encoding="utf-8")
     elif os.path.isfile(os.environ.get("MNIST_NPZ", "")):
         measure_all(options.record, options.repeats)
     else:

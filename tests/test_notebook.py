@@ -12,7 +12,7 @@ from helpers import load_functions, printed, run_cell, without_magics
 from nbconvert import HTMLExporter
 from nbconvert.nbconvertapp import NbConvertApp
 from PIL import Image
-from update_readme import PARTS, digest, pictures, read_record, updated
+from update_readme import FIGURES, PARTS, digest, pictures, read_record, updated
 
 PAGES = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"]
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -169,5 +169,6 @@ def test_pictures_are_of_the_notebook_and_the_records():
         assert (PROJECT / "images" / name).read_bytes() == png
     for name in ["mistakes.png", "page.png"]:
         assert f"](images/{name})" in readme
-    seeds = Image.open(PROJECT / "images" / "thirty_seeds.png")
-    assert seeds.info["Description"] == digest(read_record("thirty_seeds.json"))
+    for name, (_, record) in FIGURES.items():
+        figure = Image.open(PROJECT / "images" / name)
+        assert figure.info["Description"] == digest(read_record(record))
