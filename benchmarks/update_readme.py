@@ -190,6 +190,35 @@ def own_digits(notebook):
     return table + origin(record, notebook)
 
 
+def handwriting(notebook):
+    """What the program reads of other people's digits, beside two OCR programs."""
+    record = read_record("own_digits.json")
+    read_right = record["read right"]
+    groups = {
+        "{} digits that people drew or photographed": ["drawn digits", "wild digits"],
+        "{} pages of several digits, all of a page": ["wild pages"],
+        "{} digits from US envelopes (USPS)": ["USPS' test images"],
+    }
+    lines = ["| read right | read_digits.py | Tesseract | RapidOCR |"]
+    lines.append("|---|--:|--:|--:|")
+    for label, names in groups.items():
+        columns = []
+        for reader in ["read_digits.py", "Tesseract", "RapidOCR"]:
+            counts = [read_right[name][reader] for name in names]
+            if all(counts):  # else it was not measured
+                columns.append(f"{sum(count['right'] for count in counts):,}")
+            else:
+                columns.append("–")
+        n_pictures = sum(read_right[name]["read_digits.py"]["of"] for name in names)
+        lines.append(f"| {label.format(f'{n_pictures:,}')} | {' | '.join(columns)} |")
+    ardis = read_record("ardis.json")
+    lines.append(
+        f"| {ardis['images']:,} digits from Swedish church books (ARDIS) † | "
+        f"{ardis['read right, prepared']:,} | – | – |"
+    )
+    return "\n".join(lines)
+
+
 def speed_table(notebook):
     """What people usually run beside what is here, on the first machine measured."""
     records = speed.read_records()[:1]
@@ -256,7 +285,7 @@ PARTS = {  # of each page, a name -> what makes it
     "README.md": {
         "comparison": models_table,
         "takeaways": takeaways,
-        "handwriting": own_digits,
+        "handwriting": handwriting,
         "speed": speed_table,
         "alarms": false_alarms,
     },
