@@ -35,7 +35,8 @@ class StampRecipe(Preprocessor):
 
 
 c = get_config()  # noqa: F821 (nbconvert defines it)
-c.HTMLExporter.template_name = "classic"  # keeps descriptions of figures, wraps lines
+c.HTMLExporter.template_name = "page"
+c.HTMLExporter.extra_template_basedirs = [str(Path(__file__).with_name("templates"))]
 c.Exporter.preprocessors = [
     RemoveStartMessages,
     CoalesceStreamsPreprocessor,

@@ -38,7 +38,7 @@ def open_picture(image):
         try:
             image = Image.open(image)
             image.load()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
             raise
         except Exception as error:  # Pillow raises many kinds
             raise ValueError(
@@ -153,8 +153,10 @@ def group_pieces(mask):
     digits = []
     for place, own in find_pieces(mask, ndimage.maximum_filter(mask, reach)):
         height, width = own.shape
-        if height > max(0.35 * typical, 0.4 * width):
-            digits.append((place, own))  # no dot or hyphen
+        is_speck = height < max(0.35 * typical, 0.4 * width, max(mask.shape) / 200)
+        is_hole = own.mean() > 0.72 and 0.8 < height / width < 1.25  # of a punch
+        if not is_speck and not is_hole:
+            digits.append((place, own))
     return digits
 
 
@@ -165,7 +167,8 @@ def sort_rows(digits):
         _, top, _, bottom = digit[0]
         for row in rows:
             _, last_top, _, last_bottom = row[-1][0]
-            if last_top < (top + bottom) / 2 < last_bottom:
+            overlap = min(bottom, last_bottom) - max(top, last_top)
+            if overlap > 0.4 * min(bottom - top, last_bottom - last_top):
                 row.append(digit)
                 break
         else:
@@ -281,7 +284,8 @@ def load_model(path):
 def write_picture(name, folder, boxes, probabilities):
     """Write a picture with boxes and answers, orange where unsure; return its path."""
     path = Path(folder or Path(name).parent) / f"{Path(name).stem}.digits.png"
-    if path.exists() and Image.open(path).info.get("read_digits.py") != str(name):
+    source = str(Path(name).resolve())
+    if path.exists() and Image.open(path).info.get("read_digits.py") != source:
         raise FileExistsError(f"{path} is not {name}'s: move it, or use --output.")
     picture = open_picture(name)
     draw = ImageDraw.Draw(picture)
@@ -291,12 +295,13 @@ def write_picture(name, folder, boxes, probabilities):
             answer, colour = answer + "?", "#d55e00"
         size = max(10, (bottom - top) // 3)
         line = max(1, size // 16)
-        top = max(top - 2 * line, size)  # leaves room for the answer
+        top -= 2 * line
         frame = (left - 2 * line, top, right + 2 * line, bottom + 2 * line)
         draw.rectangle(frame, outline=colour, width=line)
-        draw.text((left, top), answer, colour, font_size=size, anchor="lb")
+        place = (left, max(top, size))  # in the picture
+        draw.text(place, answer, colour, font_size=size, anchor="lb")
     text = PngImagePlugin.PngInfo()
-    text.add_text("read_digits.py", str(name))
+    text.add_text("read_digits.py", source)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path, pnginfo=text)
     return str(path)

@@ -59,6 +59,10 @@ def printed(cell):
     return "".join(texts)
 
 
+def read_results(folder):
+    return json.loads((folder / "artifacts" / "results.json").read_text())
+
+
 def without_mnist(patch, folder):
     """For a pytest.MonkeyPatch: no file of MNIST, and a network that refuses.
 

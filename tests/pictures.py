@@ -182,6 +182,20 @@ def sudoku():
     return picture
 
 
+def of_two_sizes():
+    """Return a row, 357, whose 5 is half as high as the others."""
+    picture = blank(700, 400)
+    for digit, x, height in [(3, 60, 220), (5, 240, 100), (7, 360, 220)]:
+        picture.paste(PEN, (x, 300 - height), stroke(digit, height))
+    return picture
+
+
+def punch(picture):
+    for y in [100, 250]:
+        ImageDraw.Draw(picture).ellipse((10, y, 50, y + 40), PEN)
+    return picture
+
+
 def specks_and_a_hyphen():
     picture = draw("25")
     pen = ImageDraw.Draw(picture)

@@ -39,14 +39,6 @@ def test_any_kind_of_picture_is_prepared_alike(prepare_digit, change):
     assert np.corrcoef(prepared.ravel(), expected.ravel())[0, 1] > 0.9
 
 
-def test_files_are_read_by_name(prepare_digit, tmp_path):
-    path = tmp_path / "my-digit.png"
-    draw("7").save(path)
-    np.testing.assert_array_equal(prepare_digit(str(path)), prepare_digit(draw("7")))
-    with pytest.raises(FileNotFoundError, match="yours.png"):
-        prepare_digit(tmp_path / "yours.png")
-
-
 def test_a_blank_picture_is_refused(prepare_digit):
     noise = np.random.default_rng(0).normal(0, 3, (200, 300))
     with pytest.raises(ValueError, match="blank"):

@@ -3,6 +3,7 @@
 import ast
 import re
 
+import numpy as np
 import pytest
 from common import accuracies, interval
 from helpers import SAMPLE_ACCURACY, printed
@@ -46,7 +47,10 @@ def recorded(thirty_seeds):
         for mean_of_three in values.reshape(-1, 3).mean(axis=1):
             texts.append(f"{abs(mean_of_three):.2f}")
     for share in read_record("answers.json")["answers"].values():
-        if not isinstance(share, list):
+        if isinstance(share, list):
+            mean, half_width = interval(100 * np.array(share))
+            texts.append(f"{mean:.2f} ± {half_width:.2f}")
+        else:
             texts.append(f"{100 * share:.1f}")
     return texts
 

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from common import PROJECT
-from helpers import without_mnist
+from helpers import read_results, without_mnist
 from pictures import draw
 
 pytestmark = [
@@ -48,10 +48,6 @@ def bash(commands, folder):
     return finished.stdout
 
 
-def results_of(folder):
-    return json.loads((folder / "artifacts" / "results.json").read_text())
-
-
 def test_each_block_of_commands(readme, copy):
     """Those to install, run, read digits and contribute, in the README's order."""
     draw("407").save(copy / "page.jpg")
@@ -61,13 +57,13 @@ def test_each_block_of_commands(readme, copy):
     assert "407\n" in printed
     assert (copy / "page.digits.png").exists()
     assert (copy / "Handwritten_Digits_Classifier.html").exists()
-    assert results_of(copy)["recipe"]
+    assert read_results(copy)["recipe"]
 
 
 def test_papermills_line_sets_what_it_says(readme, copy):
-    (line,) = re.findall("`(papermill .+?)`", readme)
+    (line,) = re.findall("^ +(papermill .+)$", readme, re.M)
     bash(line, copy)
-    results = results_of(copy)
+    results = read_results(copy)
     seeds, epochs = re.search(r"SEEDS: (\[.+?\]).* EPOCHS:? (\d+)", line).groups()
     assert results["seeds"] == json.loads(seeds)
     assert results["epochs"] == 2 * int(epochs)  # of the sample

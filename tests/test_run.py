@@ -1,7 +1,6 @@
 """Runs of the whole notebook on 5,000 of MNIST, alone in an empty folder."""
 
 import copy
-import json
 import re
 import subprocess
 import sys
@@ -9,14 +8,10 @@ import sys
 import nbformat
 import pytest
 from common import NOTEBOOK
-from helpers import printed, quick_notebook, without_mnist
+from helpers import printed, quick_notebook, read_results, without_mnist
 from nbclient import NotebookClient
 
 pytestmark = pytest.mark.slow
-
-
-def read_results(folder):
-    return json.loads((folder / "artifacts" / "results.json").read_text())
 
 
 def test_every_cell_can_be_run_again_with_the_same_results(tmp_path, monkeypatch):

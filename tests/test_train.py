@@ -39,17 +39,14 @@ def small(monkeypatch):
         y_test=np.arange(50) % 9,
     )
     run_cell(functions, "learning-rate")
+    run_cell(functions, "train")
     for name in ["fit", "evaluate", "predict"]:
         watch(name)
     return functions
 
 
-def train(functions, build, seeds):
-    return functions.train(build, seeds, functions.warm_up_and_decay)
-
-
 def test_the_test_set_is_read_once_after_training(small):
-    (run,) = train(small, small.flatten_layer, [0])
+    (run,) = small.train(small.flatten_layer, [0])
     assert EVENTS[0] == ("fit", 300)
     assert EVENTS[-2:] == [("evaluate", 50), ("predict", 50)]
     assert [n_images for _, n_images in EVENTS].count(50) == 2
@@ -60,7 +57,7 @@ def test_the_test_set_is_read_once_after_training(small):
 
 
 def test_it_is_fitted_to_training_images_and_validated_on_the_others(small):
-    (run,) = train(small, small.no_hidden_layer, [0])
+    (run,) = small.train(small.no_hidden_layer, [0])
     fitted = small.fitted
     np.testing.assert_array_equal(fitted["x"], small.x_train.reshape(-1, 784))
     np.testing.assert_array_equal(fitted["y"], small.y_train)
@@ -74,7 +71,7 @@ def test_it_is_fitted_to_training_images_and_validated_on_the_others(small):
 
 def test_learning_rate_rises_for_a_fifth_of_all_steps_then_falls(small):
     n_steps = 5 * 3  # 300 images are three batches
-    train(small, small.no_hidden_layer, [0])
+    small.train(small.no_hidden_layer, [0])
     optimizer = small.trained.optimizer
     assert int(optimizer.iterations) == n_steps
     rates = []
@@ -106,8 +103,8 @@ def test_a_seed_gives_the_same_alone_as_among_others(small):
         model.add(keras.layers.Dense(10, activation="softmax"))
         return model
 
-    first, second = train(small, build, [1, 2])
-    (alone,) = train(small, build, [2])
+    first, second = small.train(build, [1, 2])
+    (alone,) = small.train(build, [2])
     assert second["history"] == alone["history"]
     np.testing.assert_array_equal(second["probabilities"], alone["probabilities"])
     assert not np.array_equal(first["probabilities"], second["probabilities"])
