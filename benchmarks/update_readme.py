@@ -39,6 +39,45 @@ COLOURS = {  # as in the notebook
     "Flatten layer": "C2",
     "CNN": "C3",
 }
+RECORDS = [
+    ("thirty_seeds.json", "what 30 seeds say", "many_seeds.py", "an hour"),
+    (
+        "speed.json",
+        "time and accuracy beside what people usually run",
+        "speed.py",
+        "20 minutes a repeat, 12 more with PyTorch",
+    ),
+    (
+        "own_digits.json",
+        "how people's own pictures are read",
+        "own_digits.py",
+        "minutes",
+    ),
+    (
+        "other_handwriting.json",
+        "how the models read USPS' and scikit-learn's digits",
+        "other_handwriting.py",
+        "1 minute",
+    ),
+    (
+        "answers.json",
+        "answers to the notebook's exercises, and more that its text quotes",
+        "answers.py",
+        "10 minutes",
+    ),
+    (
+        "false_alarms.json",
+        "which statements fail with other seeds",
+        "many_seeds.py",
+        "40 minutes",
+    ),
+    (
+        "false_alarms.md",
+        "whether one fails with other threads, versions and data",
+        "false_alarms.py",
+        "33 minutes",
+    ),
+]
 OF_ANOTHER_RECIPE = "† measured with another edition of the notebook."
 
 
@@ -152,6 +191,20 @@ def draw_seeds(record):
         axis.invert_yaxis()
         axis.grid(alpha=0.3)
     return figure
+
+
+def records_table(notebook):
+    """The records, each with what it says, what makes it, and how long that takes."""
+    lines = [
+        "| recorded | what it says | made by | on two cores |",
+        "|---|---|---|--:|",
+    ]
+    for name, says, script, time in RECORDS:
+        dagger = " †"  # for text, which does not say of which recipe it is
+        if name.endswith(".json"):
+            dagger = mark(read_record(name), notebook)
+        lines.append(f"| [{name}]({name}){dagger} | {says} | `{script}` | {time} |")
+    return "\n".join(lines)
 
 
 def seeds_table(notebook):
@@ -290,6 +343,7 @@ PARTS = {  # of each page, a name -> what makes it
         "alarms": false_alarms,
     },
     "benchmarks/README.md": {
+        "records": records_table,
         "speed": speed_tables,
         "seeds": seeds_table,
         "own digits": own_digits,

@@ -7,9 +7,9 @@ from nbval.plugin import IPyNbCell
 
 WHAT_TO_DO = """\
 This cell does something else than the committed notebook shows. If you changed the
-notebook, run it again and copy its results, with the commands in CONTRIBUTING.md;
-the tests then name the numbers in the text that are no longer right. If you did not,
-please report it. The cells after this one were left out."""
+notebook, run it again and copy its results, with the commands in CONTRIBUTING.md,
+and look whether the text is still right: the tests know some of its numbers, and none
+of its words. If you did not, please report it. The cells after this were left out."""
 
 
 class FirstFailure:
@@ -24,7 +24,8 @@ class FirstFailure:
         report = yield
         if isinstance(item, IPyNbCell) and report.failed:
             item.parent.failed_cell = item.name
-            report.sections.append(("What to do", WHAT_TO_DO))
+            title = f"What to do about the cell {item.cell.id}"
+            report.sections.append((title, WHAT_TO_DO))
         return report
 
 

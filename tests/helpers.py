@@ -63,6 +63,18 @@ def read_results(folder):
     return json.loads((folder / "artifacts" / "results.json").read_text())
 
 
+def read_faults():
+    """The rows of faults.md: fault, cell, this, that, noticed by; last cell first."""
+    text = (common.PROJECT / "tests" / "faults.md").read_text(encoding="utf-8")
+    rows = []
+    for line in text.splitlines():
+        if line.startswith("|"):
+            columns = [column.strip(" ") for column in line.strip("|").split("|")]
+            rows.append([column.strip("`") for column in columns])
+    cell_ids = [cell.id for cell in read_notebook().cells]
+    return sorted(rows[2:], key=lambda row: -cell_ids.index(row[1]))
+
+
 def without_mnist(patch, folder):
     """For a pytest.MonkeyPatch: no file of MNIST, and a network that refuses.
 

@@ -16,7 +16,6 @@ pytest.importorskip("distributed", reason="requirements-dev.txt is not installed
 import answers
 import best_cnn
 import false_alarms
-import growth
 import other_handwriting
 import speed
 import sprint
@@ -145,16 +144,6 @@ def test_speed_goes_on_where_it_stopped_and_mixes_no_recipes(tmp_path, monkeypat
     monkeypatch.setattr(speed, "provenance", lambda notebook: {"recipe": "another"})
     with pytest.raises(SystemExit, match="is of another recipe"):
         speed.measure_all(path, repeats=2)
-
-
-def test_growth_is_drawn(record):
-    figure = growth.draw_growth(record)
-    for axis in figure.axes:
-        assert len(axis.lines) == 4
-        for line in axis.lines:
-            assert list(line.get_xdata()) == [*speed.SIZES, 60000]
-    (misread, *_) = figure.axes[0].lines[0].get_ydata()
-    assert misread == pytest.approx(0.9)
 
 
 def test_answers_measures(monkeypatch):

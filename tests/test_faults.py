@@ -18,6 +18,7 @@ from helpers import (
     SAMPLE_ACCURACY,
     SAMPLE_TOLERANCE,
     quick_notebook,
+    read_faults,
     read_notebook,
     without_mnist,
 )
@@ -43,22 +44,9 @@ for name in runs:
         raise AssertionError(f"{{name}}: all seeds give the same")
 """
 
-CELL_IDS = [cell.id for cell in read_notebook().cells]
-
-
-def read_faults():
-    """The rows of faults.md: fault, cell, this, that, noticed by; last cell first."""
-    text = (PROJECT / "tests" / "faults.md").read_text(encoding="utf-8")
-    rows = []
-    for line in text.splitlines():
-        if line.startswith("|"):
-            columns = [column.strip(" ") for column in line.strip("|").split("|")]
-            rows.append([column.strip("`") for column in columns])
-    return sorted(rows[2:], key=lambda row: -CELL_IDS.index(row[1]))
-
-
-IN_A_RUN = [row for row in read_faults() if row[-1] == "a run"]
-IN_A_TEST = [row for row in read_faults() if row[-1] != "a run"]
+FAULTS = read_faults()
+IN_A_RUN = [row for row in FAULTS if row[-1] == "a run"]
+IN_A_TEST = [row for row in FAULTS if row[-1] != "a run"]
 
 
 def plant(source, this, that):

@@ -177,18 +177,3 @@ def test_techniques_are_compared_with_the_same_seed_of_the_right_model(shown):
     (table,) = shown.outputs
     assert "| raw pixels | 62.50% | +12.50 |" in table
     assert "| tutorials' CNN | 62.50% | -12.50 |" in table
-
-
-def test_techniques_are_trained_with_the_first_seed(shown):
-    def train(build, seeds, learning_rate="the recipe's"):
-        return [(build.__name__, seeds, learning_rate)]
-
-    shown.train = train
-    shown.technique_runs = {}
-    run_cell(shown, "techniques-fit")
-    assert shown.technique_runs == {
-        "raw pixels": ("raw_pixels", [4], "the recipe's"),
-        "three hidden layers": ("three_hidden_layers", [4], "the recipe's"),
-        "random shifts": ("random_shifts", [4], "the recipe's"),
-        "constant learning rate": ("hidden_layer", [4], 0.001),
-    }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from common import accuracies, interval
 from helpers import SAMPLE_ACCURACY, printed
+from provenance import recipe
 from update_readme import changes_by_technique, read_record
 
 NUMBER = r"[-+]?\d+\.\d+"
@@ -97,9 +98,6 @@ def test_what_is_announced_is_what_is_checked(sources):
         assert (float(low), float(high)) == announced_range
         assert round(100 * (100 - float(high))) == int(fewest)
         assert round(100 * (100 - float(low))) == int(most)
-
-
-def test_what_is_said_of_the_sample_is_what_is_tested(sources):
     (numbers,) = re.findall(r"expect about ([\d, and]+) %", sources["data"])
     expected = [int(number) for number in re.findall(r"\d+", numbers)]
     assert expected == list(SAMPLE_ACCURACY.values())
@@ -131,6 +129,30 @@ def test_what_is_said_of_thirty_seeds_in_words(thirty_seeds):
         answers[f"{name}, seeds 0 to 2"] for name in ["softmax", "sigmoids", "one-hot"]
     ]
     assert softmax == sigmoids == one_hot
+
+
+def test_numbers_of_parameters_are_those_of_the_models(notebook):
+    summaries = ""
+    stated = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            summaries += printed(cell)
+        else:
+            stated += re.findall(r"([\d,]+) \*?parameters", cell.source)
+    assert len(stated) >= 5
+    for number in stated:
+        assert number in summaries
+
+
+def test_what_an_earlier_edition_measured_is_said_to_be_of_one(notebook, sources):
+    for record, text in [
+        ("thirty_seeds.json", "techniques-table-text"),
+        ("answers.json", "seen"),
+    ]:
+        if read_record(record)["provenance"]["recipe"] != recipe(notebook):
+            assert "an earlier edition" in sources[text], (
+                f"{record} is of another recipe"
+            )
 
 
 def test_answers_to_exercises_were_measured(sources):

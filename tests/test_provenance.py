@@ -54,7 +54,6 @@ def test_comments_layout_and_checks_do_not(notebook):
     before = recipe(notebook)
     assert change("train", "runs_of_model = []", "runs_of_model = []  # yet") == before
     assert change("train", "once for each seed", "once a seed") == before
-    assert change("train", "build()", "(\n    build()\n)") == before
     assert change("prepare-code", "pixels run from", "pixels go from") == before
     assert change("plot-history", "epoch", "pass") == before
 

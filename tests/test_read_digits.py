@@ -120,7 +120,6 @@ KINDS = {
     "16 bits": ("25", save(Image.fromarray(GREY.astype("uint16") * 200 + 900))),
     "palette with transparency": ("25", make_paper_transparent(TWO)),
     "1 bit": ("25", TWO.convert("1", dither=Image.Dither.NONE)),
-    "open file": ("25", save(TWO)),
     "(h, w)": ("25", GREY),
     "(h, w, 1), huge": ("25", GREY[..., np.newaxis] * 1e30 - 1e32),
     "(h, w, 4), 0 to 1": ("25", np.asarray(TWO.convert("RGBA")) / 255),

@@ -86,14 +86,6 @@ def test_learning_rate_rises_for_a_fifth_of_all_steps_then_falls(small):
     assert rates[-1] == pytest.approx(0, abs=1e-9)
 
 
-def test_the_optimiser_is_the_recipes(small):
-    small.train(small.no_hidden_layer, [0], learning_rate=0.001)
-    optimizer = small.trained.optimizer
-    assert type(optimizer) is keras.optimizers.AdamW
-    assert (optimizer.weight_decay, optimizer.beta_2) == (0.1, 0.98)
-    assert float(optimizer.learning_rate) == pytest.approx(0.001)
-
-
 def test_a_seed_gives_the_same_alone_as_among_others(small):
     def build():  # with all that depends on chance or on earlier batches
         model = keras.Sequential()
