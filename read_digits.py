@@ -298,8 +298,7 @@ def write_picture(name, folder, boxes, probabilities):
         top -= 2 * line
         frame = (left - 2 * line, top, right + 2 * line, bottom + 2 * line)
         draw.rectangle(frame, outline=colour, width=line)
-        place = (left, max(top, size))  # in the picture
-        draw.text(place, answer, colour, font_size=size, anchor="lb")
+        draw.text((left, max(top, size)), answer, colour, font_size=size, anchor="lb")
     text = PngImagePlugin.PngInfo()
     text.add_text("read_digits.py", source)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -313,9 +312,7 @@ def main(arguments=None):
     parser.add_argument("pictures", nargs="+", help="files: PNG, JPEG, ...")
     parser.add_argument("--model", default=MODEL, help="a .keras file [%(default)s]")
     parser.add_argument("--output", help="a folder for the pictures with the answers")
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON, a picture a line"
-    )
+    parser.add_argument("--json", action="store_true", help="print a line of JSON each")
     options = parser.parse_args(arguments)
     try:
         model = load_model(options.model)
