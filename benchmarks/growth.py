@@ -18,6 +18,13 @@ def draw_growth(record):
         left.loglog([*SIZES, 60000], misread, line, label=model)
         right.loglog([*SIZES, 60000], seconds, line)
     left.set(xlabel="images", ylabel="test images misread, %")
+    left.set_title("More images, fewer mistakes")
     right.set(xlabel="images", ylabel="seconds of training")
+    right.set_title("Five epochs of more images take longer")
     left.legend()
+    for axis, ticks in [(left, [1, 2, 5, 10]), (right, [1, 2, 5, 10, 20])]:
+        axis.minorticks_off()
+        axis.set_xticks([*SIZES, 60000], [f"{size:,}" for size in [*SIZES, 60000]])
+        axis.set_yticks(ticks, ticks)
+        axis.grid(alpha=0.3)
     return figure

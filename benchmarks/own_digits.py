@@ -8,14 +8,13 @@ USPS' test images come as usps-test.npz (x, y), or as zip.test.gz from the page 
 Elements of Statistical Learning. scikit-learn brings its digits along. Besides
 read_digits.py, with the notebook's CNN, its function prepare_digit is measured with the
 same CNN, and Tesseract and RapidOCR, where they are installed. What is refused counts
-as misread. Writes own_digits.json and .md beside this script. Nothing may be tuned on
-USPS.
+as misread. Writes own_digits.json beside this script.
 """
 
 import argparse
 import csv
+import importlib.metadata
 import importlib.util
-import io
 import json
 import os
 import shutil
@@ -27,7 +26,7 @@ import nbformat
 import numpy as np
 from common import NOTEBOOK, load_functions
 from PIL import Image
-from provenance import provenance
+from provenance import preparation, provenance
 from sklearn.datasets import load_digits
 
 HERE = Path(__file__).parent
@@ -122,6 +121,19 @@ def make_rapidocr_reader():
     return read
 
 
+def ocr_versions():
+    """Return the versions of Tesseract and RapidOCR, where they are installed."""
+    versions = {}
+    if shutil.which("tesseract"):
+        command = ["tesseract", "--version"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        versions["Tesseract"] = done.stdout.split()[1]
+    if importlib.util.find_spec("rapidocr_onnxruntime"):
+        version = importlib.metadata.version("rapidocr-onnxruntime")
+        versions["RapidOCR"] = version
+    return versions
+
+
 def load_readers(model):
     """Return a dictionary: a program's name -> a function that reads a picture."""
     readers = {
@@ -169,24 +181,19 @@ def main():
     model = QuickModel(program.load_model(options.model))
     readers = load_readers(model)
     results = {}
-    table = io.StringIO()
-    print("| read right | " + " | ".join(readers) + " |", file=table)
-    print("|---" + "|--:" * len(readers) + "|", file=table)
     for name, items in load_collections(options.usps).items():
         results[name] = {}
-        row = f"| {name} |"
         for reader, read in readers.items():
-            result = measure(reader, read, items)
-            results[name][reader] = result
-            row += f" {result['right']} of {result['of']} |" if result else " – |"
-        print(row, file=table)
+            results[name][reader] = measure(reader, read, items)
+        print(name, results[name], flush=True)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
     record = {
-        "provenance": provenance(nbformat.read(NOTEBOOK, as_version=4)),
+        "provenance": provenance(notebook),
+        "preparation": preparation(notebook),
+        "versions": ocr_versions(),
         "read right": results,
     }
     (HERE / "own_digits.json").write_text(json.dumps(record, indent=2) + "\n")
-    (HERE / "own_digits.md").write_text(table.getvalue())
-    print(table.getvalue(), end="")
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def fit(notebook, model, x, y, callbacks=(), **options):
 
 
 def our_recipe(seed, builder, epochs=5, n_images=60000):
-    """The notebook's recipe on some images, of which a twelfth is held back."""
+    """The notebook's recipe on eleven twelfths of so many images."""
     notebook = load_notebook(seed, epochs)
     n_train = n_images * 11 // 12
     notebook.x_train = notebook.x_train[:n_train]
@@ -372,7 +372,7 @@ def race_table(records):
     ours = [name for name in lengths if reaches_99(records[0], name)][:1] or [
         "CNN, our recipe"
     ]
-    lines = header("until 99.0 % of the test images are read right", records)
+    lines = header("shortest training that reads 99.0 %", records)
     for name in ours:
         lines.append(row(f"**{name}**", records, ours, ours))
     for name in ["CNN, Keras' defaults", EXAMPLE, PYTORCH]:
