@@ -168,7 +168,6 @@ def test_other_handwriting_reads(notebook, tmp_path, monkeypatch):
     record = json.loads((tmp_path / "benchmarks/other_handwriting.json").read_text())
     shares = record["read right"]["Hidden layer"]
     assert len(shares) == 4
-    assert 0 <= shares["USPS, prepared"] <= 1
 
 
 def test_ardis_is_read_from_its_two_files(tmp_path):

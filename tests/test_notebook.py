@@ -70,8 +70,12 @@ def test_every_statement_held_in_the_committed_run(code_cells):
 
 
 def test_planted_faults_fit_their_cells(sources):
-    for fault, cell_id, this, *_ in read_faults():
+    for fault, cell_id, this, _, noticed_by in read_faults():
         assert this in sources[cell_id], f"tests/faults.md, {fault}"
+        file, _, name = noticed_by.partition(": ")
+        if name:
+            test = PROJECT / "tests" / f"test_{file}.py"
+            assert f"test_{name.replace(' ', '_')}(" in test.read_text(), noticed_by
 
 
 def test_check_prints_and_keeps_what_holds_what_fails_and_what_is_skipped(capsys):
@@ -123,8 +127,7 @@ def test_the_code_stays_short_and_plain(code_cells, text):
     assert max(lines) <= 25
     assert n_compared > len(lines) / 2
     assert comprehensions / sum(lines) <= 0.03
-    n_words = len(text.split())
-    assert n_words <= 4000
+    assert len(text.split()) <= 4000
 
 
 def test_the_recipe_for_ones_own_pictures_works(text, tmp_path, monkeypatch):
