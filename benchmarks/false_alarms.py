@@ -2,7 +2,7 @@
 
     export MNIST_NPZ=path/to/mnist.npz
     python benchmarks/many_seeds.py benchmarks/false_alarms.json --seeds 60-89 --group 3
-    python benchmarks/false_alarms.py > benchmarks/false_alarms.md
+    python benchmarks/false_alarms.py
     python benchmarks/false_alarms.py --ranges
 
 The first command runs the notebook with seeds that no range was drawn on. The second

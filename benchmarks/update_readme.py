@@ -72,12 +72,6 @@ RECORDS = [
         "many_seeds.py",
         "40 minutes",
     ),
-    (
-        "false_alarms.md",
-        "whether one fails with other threads, versions and data",
-        "false_alarms.py",
-        "33 minutes",
-    ),
 ]
 OF_ANOTHER_RECIPE = "† measured with another edition of the notebook."
 
@@ -199,9 +193,7 @@ def records_table(notebook):
         "|---|---|---|--:|",
     ]
     for name, says, script, time in RECORDS:
-        dagger = " †"  # for text, which does not say of which recipe it is
-        if name.endswith(".json"):
-            dagger = mark(read_record(name), notebook)
+        dagger = mark(read_record(name), notebook)
         lines.append(f"| [{name}]({name}){dagger} | {says} | `{script}` | {time} |")
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 def test_every_cell_can_be_run_again_with_the_same_results(tmp_path, monkeypatch):
     without_mnist(monkeypatch, tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")  # as in containers and on clusters
-    notebook = quick_notebook("SEEDS = (0, 1)\nEPOCHS = 2")
+    notebook = quick_notebook("SEEDS = (0,)\nEPOCHS = 1")
     notebook.cells += copy.deepcopy(notebook.cells)
     NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
     text = ""
@@ -26,14 +26,14 @@ def test_every_cell_can_be_run_again_with_the_same_results(tmp_path, monkeypatch
             text += printed(cell)
     results = read_results(tmp_path)
     assert results["dataset"] == "5,000 of MNIST"
-    assert (results["seeds"], results["epochs"]) == ([0, 1], 4)
+    assert (results["seeds"], results["epochs"]) == ([0], 2)
     kept = []
     for model in results["models"].values():
         kept += [f"{100 * accuracy:.2f}" for accuracy in model["test_accuracy"]]
-    assert len(kept) == 4 * 2
+    assert len(kept) == 4
     shown = re.findall(r"test accuracy ([\d.]+)%", text)
     half = len(shown) // 2
-    assert shown[:8] == kept
+    assert shown[:4] == kept
     assert shown[:half] == shown[half:]
 
     verdicts = list(results["checks"].values())
