@@ -9,6 +9,7 @@ each digit. In Python, use find_digits and read_digits.
 import argparse
 import contextlib
 import faulthandler
+import hashlib
 import io
 import json
 import os
@@ -220,9 +221,8 @@ def find_digits(image):
         mask = ink > threshold
         threshold = (ink[mask].mean() + ink[~mask].mean()) / 2 if mask.any() else 0
     is_noise = ndimage.label(mask)[1] > 40 and mask.mean() > 0.35
-    is_shade = (
-        max(ink.shape) > LARGE and threshold < 0.04
-    )  # ink takes more of the light
+    # Ink takes more of the light than a shade does.
+    is_shade = max(ink.shape) > LARGE and threshold < 0.04
     digits = []
     if mask.any() and not is_noise and not is_shade:
         for place, own in group_pieces(clean(mask)):
@@ -284,7 +284,7 @@ def load_model(path):
 def write_picture(name, folder, boxes, probabilities):
     """Write a picture with boxes and answers, orange where unsure; return its path."""
     path = Path(folder or Path(name).parent) / f"{Path(name).stem}.digits.png"
-    source = str(Path(name).resolve())
+    source = hashlib.sha256(str(Path(name).resolve()).encode()).hexdigest()
     if path.exists() and Image.open(path).info.get("read_digits.py") != source:
         raise FileExistsError(f"{path} is not {name}'s: move it, or use --output.")
     picture = open_picture(name)

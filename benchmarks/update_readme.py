@@ -334,7 +334,7 @@ def false_alarms(notebook):
     return (
         f"- [False alarms](benchmarks/README.md#false-alarms): with nothing broken, a "
         f"statement failed in {failed} of {len(record['technique_seeds'])} runs with "
-        f"new seeds{mark(record, notebook)}; its limit has been widened since."
+        f"new seeds{mark(record, notebook)}."
     )
 
 
