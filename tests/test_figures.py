@@ -56,10 +56,6 @@ def shown():
     return functions
 
 
-def drawn(axis):
-    return np.asarray(axis.images[0].get_array())
-
-
 @pytest.mark.parametrize(
     "name, cell",
     [
@@ -116,9 +112,12 @@ def test_mosaics_hold_every_misread_image_once_sorted_by_digit(with_mistakes):
         "Hidden layer: 3": [2, 3, 0],
         "CNN: 2": [3, 4],
     }
-    for axis, title in zip(figure.axes, expected, strict=True):
-        assert axis.get_title() == title
-        tiles = drawn(axis).reshape(2, 28, 2, 28).swapaxes(1, 2).reshape(4, 28, 28)
+    (axis,) = figure.axes
+    for text, title, image in zip(axis.texts, expected, axis.images, strict=True):
+        assert text.get_text() == title
+        left, right, bottom, top = image.get_extent()
+        assert (right - left, top - bottom) == (2, 2)  # a digit is one unit wide
+        tiles = np.vstack(image.get_array().reshape(2, 28, 2, 28).swapaxes(1, 2))
         n = len(expected[title])
         np.testing.assert_array_equal(tiles[:n], with_mistakes.x_test[expected[title]])
         assert not tiles[n:].any()
@@ -130,7 +129,7 @@ def test_shifts_move_the_test_images_to_the_right(with_mistakes):
             self.input_shape = (None, *shape)
             self.accuracy = accuracy
 
-        def evaluate(self, x, y, verbose):
+        def evaluate(self, x, y, batch_size, verbose):
             assert y is TRUE
             images = x.reshape(5, 28, 28)
             shift = 28 - np.count_nonzero(images[0, 0])
@@ -160,7 +159,8 @@ def test_rescued_digits_are_those_that_only_the_models_named_misread(with_mistak
         assert row[0].get_ylabel() == f"misread {label}"
         filled = [axis for axis in row if axis.images]
         for axis, i in zip(filled, places, strict=True):
-            np.testing.assert_array_equal(drawn(axis), with_mistakes.x_test[i])
+            image = axis.images[0].get_array()
+            np.testing.assert_array_equal(image, with_mistakes.x_test[i])
             assert axis.get_title() == f"is {TRUE[i]}"
     answers = "No hidden layer: 3, 60%\nHidden layer: 3, 70%\nCNN: 5, 95%\n"
     assert rows[1, 0].get_xlabel() == answers
