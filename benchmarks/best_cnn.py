@@ -1,10 +1,10 @@
 """Which CNN reads most, in less time than Keras' simple convnet takes for 15 epochs?
 
     export MNIST_NPZ=path/to/mnist.npz
-    python benchmarks/best_cnn.py --validation slight affine averaged
-    python benchmarks/best_cnn.py slight
+    python benchmarks/best_cnn.py --validation shifts turned slight affine averaged
+    python benchmarks/best_cnn.py shifts
 
-The first command trains with seeds 100 to 102, and prints what is read of validation
+The first command trains with seeds 100 and 101, and prints what is read of validation
 images, by which one is chosen. The second trains one with seeds 0 to 29, has each read
 the test images once, and writes best_cnn.json. It goes on where it was stopped.
 """
@@ -20,21 +20,28 @@ from common import NOTEBOOK, load_functions
 from provenance import provenance
 
 RECORD = Path(__file__).with_suffix(".json")
-CANDIDATES = {  # filters, pixels, degrees and share of random changes, epochs, average
-    "slight": ((24, 48, 64), 1, 7, 0.05, 10, None),
-    "affine": ((24, 48, 64), 2, 10, 0.1, 10, None),
-    "averaged": ((24, 48, 64), 2, 10, 0.1, 10, 0.995),
+CANDIDATES = {  # pixels, degrees and share of random changes, epochs, average
+    "shifts": (1, 0, 0, 10, None),
+    "turned": (1, 8, 0, 10, None),
+    "slight": (1, 7, 0.05, 10, None),
+    "affine": (2, 10, 0.1, 10, None),
+    "averaged": (2, 10, 0.1, 10, 0.995),
 }
 
 
-def build(notebook, filters, pixels, degrees, share):
-    """Three convolutions; while training, images are moved, turned and zoomed."""
+def build(notebook, pixels, degrees, share):
+    """Three convolutions; while training, images are moved, turned and zoomed.
+
+    Turning and zooming blur the images, moving by whole pixels does not.
+    """
     layers = notebook.layers
     shift = pixels / 28
     middle = [layers.RandomTranslation(shift, shift, "constant", "nearest")]
-    middle.append(layers.RandomRotation(degrees / 360, "constant"))
-    middle.append(layers.RandomZoom(share, fill_mode="constant"))
-    for n_filters, size, pool in zip(filters, [5, 3, 3], [2, 2, 1], strict=True):
+    if degrees > 0:
+        middle.append(layers.RandomRotation(degrees / 360, "constant"))
+    if share > 0:
+        middle.append(layers.RandomZoom(share, fill_mode="constant"))
+    for n_filters, size, pool in [(24, 5, 2), (48, 3, 2), (64, 3, 1)]:
         middle += [layers.Conv2D(n_filters, size), layers.MaxPooling2D(pool)]
         middle += [layers.BatchNormalization(momentum=0.9), layers.ReLU()]
     middle += [layers.Flatten(), layers.Dropout(0.3), layers.Dense(128)]
@@ -43,11 +50,11 @@ def build(notebook, filters, pixels, degrees, share):
     return notebook.network((28, 28, 1), middle)
 
 
-def train(notebook, seed, filters, pixels, degrees, share, epochs, average):
+def train(notebook, seed, pixels, degrees, share, epochs, average):
     """Train with the training images alone; returns the model, and seconds."""
     notebook.keras.utils.set_random_seed(seed)
     start = time.perf_counter()
-    model = build(notebook, filters, pixels, degrees, share)
+    model = build(notebook, pixels, degrees, share)
     optimizer = notebook.keras.optimizers.AdamW(
         notebook.warm_up_and_decay, weight_decay=0.1, beta_2=0.98
     )
@@ -63,7 +70,7 @@ def train(notebook, seed, filters, pixels, degrees, share, epochs, average):
 def measure(name, seeds, kind):
     """Train a candidate; returns shares of images, "valid" or "test", read right."""
     cells = ["load", "check", "prepare-code", "learning-rate"]
-    notebook = load_functions(*cells, EPOCHS=CANDIDATES[name][4])
+    notebook = load_functions(*cells, EPOCHS=CANDIDATES[name][3])
     x, y = vars(notebook)[f"x_{kind}"], vars(notebook)[f"y_{kind}"]
     figures = {"seeds": list(seeds), "accuracy": [], "seconds": []}
     total = 0
@@ -94,4 +101,4 @@ if __name__ == "__main__":
     if sys.argv[1] != "--validation":
         main(sys.argv[1])
     for name in sys.argv[2:]:
-        print(name, measure(name, range(100, 103), "valid"), flush=True)
+        print(name, measure(name, range(100, 102), "valid"), flush=True)
