@@ -72,7 +72,15 @@ RECORDS = [
         "many_seeds.py",
         "40 minutes",
     ),
+    (
+        "best_cnn.json",
+        "how much a CNN reads that may take as long as Keras' example",
+        "best_cnn.py",
+        "an hour",
+    ),
+    ("sprint.json", "how fast a CNN reads 99 %", "sprint.py", "a minute"),
 ]
+LIMITS = "benchmarks/README.md#the-most-accurate-and-the-fastest"
 OF_ANOTHER_RECIPE = "† measured with another edition of the notebook."
 
 
@@ -299,6 +307,12 @@ def speed_table(notebook):
     lines = [re.sub(r" \([\d.]+ to [\d.]+\)", "", line) for line in lines]
     if mark(records[0], notebook):
         lines.append(f"\n{OF_ANOTHER_RECIPE}")
+    best = [run["accuracy"] for run in read_record("best_cnn.json")["runs"]]
+    mean, half_width = interval(100 * np.ravel(best))
+    lines.append(
+        f"\nA [larger CNN]({LIMITS}) reads {mean:.2f} ± {half_width:.2f} %, by "
+        f"{np.size(best)} seeds, in less time than Keras' convnet takes."
+    )
     return "\n".join(lines)
 
 
@@ -314,6 +328,30 @@ def speed_tables(notebook):
     for record in records:
         text += origin(record, notebook)
     return text
+
+
+def limits(notebook):
+    """How much a CNN can read, and how fast one can be trained."""
+    best = read_record("best_cnn.json")
+    accuracy = np.concatenate([run["accuracy"] for run in best["runs"]])
+    seconds = np.concatenate([run["seconds"] for run in best["runs"]])
+    together = [100 * run["together"] for run in best["runs"]]
+    mean, half_width = interval(100 * accuracy)
+    sprint = read_record("sprint.json")
+    of_sprint = speed.spread([100 * each for each in sprint["accuracy"]], 2, np.mean)
+    compiling = sprint["seconds with compiling"]
+    lines = [
+        "| what is trained | seeds | test accuracy, % | seconds |",
+        "|---|--:|--:|--:|",
+        f"| the best CNN{mark(best, notebook)} | {len(accuracy)} "
+        f"| {mean:.2f} ± {half_width:.2f} | {speed.spread(seconds, 0)} |",
+        f"| three of them, their probabilities added | {len(together)} times 3 "
+        f"| {speed.spread(together, 2, np.mean)} | {3 * np.median(seconds):.0f} |",
+        f"| the sprint{mark(sprint, notebook)}, on {sprint['device']} "
+        f"| {len(sprint['accuracy'])} | {of_sprint} "
+        f"| {speed.spread(sprint['seconds'], 1)}; {compiling:.1f} with compiling |",
+    ]
+    return "\n".join(lines) + origin(best, notebook)
 
 
 def other_handwriting(notebook):
@@ -349,6 +387,7 @@ PARTS = {  # of each page, a name -> what makes it
     "benchmarks/README.md": {
         "records": records_table,
         "speed": speed_tables,
+        "limits": limits,
         "seeds": seeds_table,
         "own digits": own_digits,
         "other handwriting": other_handwriting,
