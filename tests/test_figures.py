@@ -113,10 +113,10 @@ def test_mosaics_hold_every_misread_image_once_sorted_by_digit(with_mistakes):
         "CNN: 2": [3, 4],
     }
     (axis,) = figure.axes
-    for text, title, image in zip(axis.texts, expected, axis.images, strict=True):
-        assert text.get_text() == title
-        left, right, bottom, top = image.get_extent()
-        assert (right - left, top - bottom) == (2, 2)  # a digit is one unit wide
+    for place, (title, image) in enumerate(zip(expected, axis.images, strict=True)):
+        assert axis.texts[place].get_text() == title
+        # A digit is one unit wide, and one unit is left between two mosaics.
+        assert list(image.get_extent()) == [3 * place, 3 * place + 2, -2, 0]
         tiles = np.vstack(image.get_array().reshape(2, 28, 2, 28).swapaxes(1, 2))
         n = len(expected[title])
         np.testing.assert_array_equal(tiles[:n], with_mistakes.x_test[expected[title]])
