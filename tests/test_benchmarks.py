@@ -86,6 +86,7 @@ def measured(accuracy, seconds):
             "seconds": n_seconds,
             "accuracy_after": [98, accuracy, accuracy],
             "seconds_after": [1, n_seconds / 2, n_seconds],
+            "ours": {},
         }
     repeat[speed.TUTORIALS]["accuracy"] = [92, 97, 97, accuracy]
     return repeat
@@ -104,21 +105,21 @@ def test_tables_have_means_medians_and_ratios_within_a_repeat(record):
     table = speed.recipe_table([record, slower])
     assert (
         f"| **CNN, our recipe**: 5 epochs | {accuracy} | 20.0 (10.0 to 30.0) "
-        "| 1.00 (1.00 to 1.00) | 400.0 (400.0 to 400.0) | 1.00 (1.00 to 1.00) |"
+        "| 1.0 (1.0 to 1.0) | 400.0 (400.0 to 400.0) | 1.0 (1.0 to 1.0) |"
     ) in table
     assert (
-        f"best weights | {accuracy} | 40.0 (20.0 to 60.0) | 2.00 (2.00 to 2.00) "
-        "| 800.0 (800.0 to 800.0) | 2.00 (2.00 to 2.00) |"
+        f"best weights | {accuracy} | 40.0 (20.0 to 60.0) | 2.0 (2.0 to 2.0) "
+        "| 800.0 (800.0 to 800.0) | 2.0 (2.0 to 2.0) |"
     ) in table
     table = speed.others_table([record])
     models = ["92.00 (92.00 to 92.00)", *2 * ["97.00 (97.00 to 97.00)"], accuracy]
     four = "; ".join(models)
-    assert f"| {four} | 20.0 (10.0 to 30.0) | 0.25 (0.25 to 0.25) |" in table
+    assert f"| {four} | 20.0 (10.0 to 30.0) | 0.2 (0.2 to 0.2) |" in table
     table = speed.race_table([record])  # it ends where the mean over the seeds is 99
     ours = "| **CNN, our recipe, epochs: 1** |"
-    assert f"{ours} {accuracy} | 20.0 (10.0 to 30.0) | 1.00 (1.00 to 1.00) |" in table
+    assert f"{ours} {accuracy} | 20.0 (10.0 to 30.0) | 1.0 (1.0 to 1.0) |" in table
     example = f"| {speed.EXAMPLE}; after epoch 2 |"
-    assert f"{example} {accuracy} | 10.0 (5.0 to 15.0) | 0.50 (0.50 to 0.50) |" in table
+    assert f"{example} {accuracy} | 10.0 (5.0 to 15.0) | 0.5 (0.5 to 0.5) |" in table
 
 
 def test_speed_goes_on_where_it_stopped_and_mixes_no_recipes(tmp_path, monkeypatch):
@@ -128,22 +129,27 @@ def test_speed_goes_on_where_it_stopped_and_mixes_no_recipes(tmp_path, monkeypat
         programs.append(program[2:])
         if len(programs) == 3:
             raise KeyboardInterrupt
-        return subprocess.CompletedProcess(program, 0, '■\n{"seconds": 1}', "")
+        figures = {"seconds": len(programs)}
+        return subprocess.CompletedProcess(program, 0, f"■\n{json.dumps(figures)}", "")
 
+    made = dict.fromkeys(["recipe", "versions", "processor", "threads"], "one")
     monkeypatch.setattr(speed, "MEASUREMENTS", {"a": None, "b": None})
+    monkeypatch.setattr(speed, "AGAIN", {"b": ["a"]})
     monkeypatch.setattr(speed.subprocess, "run", run)
-    monkeypatch.setattr(speed, "provenance", lambda notebook: {"recipe": "one"})
+    monkeypatch.setattr(speed, "provenance", lambda notebook: made)
     path = tmp_path / "speed.json"
     with pytest.raises(KeyboardInterrupt):
         speed.measure_all(path, repeats=2)
     speed.measure_all(path, repeats=2)
-    order = ["a 0", "b 0", "a 1", "a 1", "b 1"]
+    order = ["a 0", "b 0", "a 0", "b 0", "a 0", "a 1", "b 1", "a 1"]
     assert programs == [["--measure", *each.split()] for each in order]
-    seconds = {"a": {"seconds": 1}, "b": {"seconds": 1}}
-    assert json.loads(path.read_text())["repeats"] == [seconds, seconds]
-    monkeypatch.setattr(speed, "provenance", lambda notebook: {"recipe": "another"})
-    with pytest.raises(SystemExit, match="is of another recipe"):
-        speed.measure_all(path, repeats=2)
+    repeats = json.loads(path.read_text())["repeats"]
+    assert repeats[0]["b"] == {"seconds": 4, "ours": {"a": [5]}}
+    assert [speed.seconds_in(repeat, "a") for repeat in repeats] == [3, 7]
+    for key in reversed(made):
+        monkeypatch.setitem(made, key, "two")
+        with pytest.raises(SystemExit, match=f"is of another {key}"):
+            speed.measure_all(path, repeats=2)
 
 
 def test_answers_measures(monkeypatch):
