@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import io
+import json
 import os
 import sys
 import types
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+from provenance import recipe
 from scipy import stats
 
 PROJECT = Path(__file__).parent.parent
@@ -62,6 +64,15 @@ def predict(model, images):
     """The digits that a model reads in images (n, 28, 28), 0 to 1: (n,)."""
     x = np.asarray(images).reshape(-1, *model.input_shape[1:])
     return model.predict(x, verbose=0).argmax(axis=1)
+
+
+def last_run(project):
+    """What a project's artifacts/results.json holds; exits if it is of other code."""
+    results = json.loads((project / "artifacts/results.json").read_text())
+    now = recipe(nbformat.read(NOTEBOOK, as_version=4))
+    if (results["dataset"], results.get("recipe")) != ("MNIST", now):
+        sys.exit("artifacts/ is not of this notebook on MNIST: run it, by the README.")
+    return results
 
 
 def accuracies(results):

@@ -8,7 +8,8 @@ USPS' test images come as usps-test.npz (x, y), or as zip.test.gz from the page 
 Elements of Statistical Learning. scikit-learn brings its digits along. Besides
 read_digits.py, with the notebook's CNN, its function prepare_digit is measured with the
 same CNN, and Tesseract and RapidOCR, where they are installed. What is refused counts
-as misread. Writes own_digits.json beside this script.
+as misread. Of USPS' images, Tesseract and RapidOCR get enlarged ones, on a white page.
+Writes own_digits.json beside this script.
 """
 
 import argparse
@@ -20,12 +21,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 import numpy as np
-from common import NOTEBOOK, load_functions
-from PIL import Image
+from common import NOTEBOOK, PROJECT, last_run, load_functions
+from PIL import Image, ImageOps
 from provenance import preparation, provenance
 from sklearn.datasets import load_digits
 
@@ -151,21 +153,36 @@ def load_readers(model):
     return readers
 
 
+def save_page(image, path):
+    """Save a digit of a few pixels a side as OCR expects it: large, black on white."""
+    grey = 255 * (image.max() - image) / np.ptp(image)
+    picture = Image.fromarray(grey.astype("uint8")).resize((96, 96))
+    ImageOps.expand(picture, 48, "white").save(path)
+    return path
+
+
 def measure(reader, read, items):
     """Return how many pictures are read right, every digit and row, and of how many.
 
-    None where it cannot be measured: the notebook's function reads no pages, and the
-    others read files, no digits of 8 or 16 pixels.
+    None where it cannot be measured: the notebook's function reads no pages, and for
+    OCR programs, 8 pixels a side are too few.
     """
     image, label = items[0]
     is_page = len(label) > 1
     is_ours = reader in ("read_digits.py", "the notebook's function")
-    if is_page and "function" in reader or not (is_ours or isinstance(image, Path)):
+    too_small = isinstance(image, np.ndarray) and len(image) < 16
+    if is_page and "function" in reader or not is_ours and too_small:
         return None
     count = 0
     for image, label in items:
         try:
-            text = read(image) if is_ours else read(image, is_page)
+            if is_ours:
+                text = read(image)
+            elif isinstance(image, Path):
+                text = read(image, is_page)
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    text = read(save_page(image, Path(folder) / "digit.png"), is_page)
         except ValueError:
             continue
         lines = ["".join(filter(str.isdigit, line)) for line in text.split("\n")]
@@ -176,9 +193,9 @@ def measure(reader, read, items):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--usps", type=Path, help="usps-test.npz or zip.test.gz")
-    parser.add_argument("--model", default=program.MODEL)
     options = parser.parse_args()
-    model = QuickModel(program.load_model(options.model))
+    last_run(PROJECT)
+    model = QuickModel(program.load_model(program.MODEL))
     readers = load_readers(model)
     results = {}
     for name, items in load_collections(options.usps).items():

@@ -162,7 +162,7 @@ def test_other_handwriting_reads(notebook, tmp_path, monkeypatch):
     (tmp_path / "benchmarks").mkdir()
     folder = tmp_path / "artifacts"
     folder.mkdir()
-    results = {"dataset": "MNIST", "models": {"Hidden layer": {}}}
+    results = {"dataset": "MNIST", "models": {"Hidden layer": {}}, "recipe": "?"}
     (folder / "results.json").write_text(json.dumps(results))
     notebook.hidden_layer().save(folder / "Hidden layer.keras")
     pixels = np.full((3, 256), -1.0)
@@ -170,22 +170,13 @@ def test_other_handwriting_reads(notebook, tmp_path, monkeypatch):
     with gzip.open(tmp_path / "zip.test.gz", "wt") as file:
         np.savetxt(file, np.column_stack([[1, 2, 3], pixels]))
     monkeypatch.setattr(other_handwriting, "PROJECT", tmp_path)
+    with pytest.raises(SystemExit, match="not of this notebook"):
+        other_handwriting.main(tmp_path / "zip.test.gz")
+    monkeypatch.setattr(common, "recipe", lambda notebook: "?")
     other_handwriting.main(tmp_path / "zip.test.gz")
     record = json.loads((tmp_path / "benchmarks/other_handwriting.json").read_text())
     shares = record["read right"]["Hidden layer"]
     assert len(shares) == 4
-
-
-def test_ardis_is_read_from_its_two_files(tmp_path):
-    images = np.zeros((3, 784), int)
-    images[1, 29] = 255
-    np.savetxt(tmp_path / "ARDIS_test_2828.csv", images, "%d", delimiter=",")
-    labels = np.eye(10, dtype=int)[[4, 0, 9]]
-    np.savetxt(tmp_path / "ARDIS_test_labels.csv", labels, "%d", delimiter=",")
-    images, labels = other_handwriting.read_ardis(tmp_path)
-    assert images.shape == (3, 28, 28)
-    assert images[1, 1, 1] == images.sum() == 255
-    assert labels.tolist() == [4, 0, 9]
 
 
 def test_best_cnn_measures():
