@@ -155,7 +155,7 @@ def load_readers(model):
 
 def save_page(image, path):
     """Save a digit of a few pixels a side as OCR expects it: large, black on white."""
-    grey = 255 * (image.max() - image) / np.ptp(image)
+    grey = 255.0 * (image.max() - image) / np.ptp(image)  # 255 would overflow bytes
     picture = Image.fromarray(grey.astype("uint8")).resize((96, 96))
     ImageOps.expand(picture, 48, "white").save(path)
     return path
