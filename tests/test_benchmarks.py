@@ -17,6 +17,7 @@ import answers
 import best_cnn
 import false_alarms
 import other_handwriting
+import own_digits
 import speed
 import sprint
 
@@ -175,8 +176,12 @@ def test_other_handwriting_reads(notebook, tmp_path, monkeypatch):
     monkeypatch.setattr(common, "recipe", lambda notebook: "?")
     other_handwriting.main(tmp_path / "zip.test.gz")
     record = json.loads((tmp_path / "benchmarks/other_handwriting.json").read_text())
-    shares = record["read right"]["Hidden layer"]
-    assert len(shares) == 4
+    assert len(record["read right"]["Hidden layer"]) == 4
+
+
+def test_a_few_pixels_become_a_page_for_ocr(tmp_path):
+    path = own_digits.save_page(np.uint8([[0, 100, 255]]), tmp_path / "page.png")
+    assert keras.utils.load_img(path).getpixel((96, 96))[0] == 155
 
 
 def test_best_cnn_measures():
