@@ -73,8 +73,11 @@ def main():
     with connect() as client:
         for dataset, variables in DATASETS.items():
             for name, settings in SETTINGS.items():
+                text = source
+                if name == "without oneDNN":  # which the notebook asks for
+                    text = source.replace("TF_ENABLE_ONEDNN_OPTS", "UNUSED")
                 futures[dataset, name] = client.submit(
-                    run, source, SEEDS, variables | settings, pure=False
+                    run, text, SEEDS, variables | settings, pure=False
                 )
         for (dataset, name), future in futures.items():
             columns = count_statements(future.result())

@@ -38,12 +38,13 @@ def test_the_readers_own_settings_of_keras_do_no_harm(tmp_path):
         *[cells[name] for name in ["imports", "parameters", "settings", "cnn-build"]],
         "print(cnn().layers[0].output.shape, cnn().layers[0].kernel.dtype)",
         "print(keras.backend.backend(), tf.config.list_physical_devices('GPU'))",
+        "print(tf.python.util._pywrap_util_port.IsMklEnabled())",
     ]
     run = subprocess.run(
         [sys.executable, "-c", without_magics("\n".join(lines))],
-        env=os.environ | {"KERAS_HOME": str(tmp_path)},
+        env=os.environ | {"KERAS_HOME": str(tmp_path), "TF_ENABLE_ONEDNN_OPTS": "0"},
         capture_output=True,
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.endswith("(None, 24, 24, 16) float32\ntensorflow []\n")
+    assert run.stdout.endswith("(None, 24, 24, 16) float32\ntensorflow []\nTrue\n")
