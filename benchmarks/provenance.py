@@ -95,9 +95,12 @@ def versions():
 
 
 def processor():
-    """Return the processor's name, as far as the system tells it."""
+    """Return the processor's name, as far as the system tells it, and if it is old."""
     if Path("/proc/cpuinfo").exists():
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        text = Path("/proc/cpuinfo").read_text()
+        for line in text.splitlines():
             if line.startswith("model name"):
-                return line.split(":")[1].strip()
+                name = line.split(":")[1].strip()
+                # In virtual machines, very different ones may have the same name
+                return name if "avx512" in text else f"{name} without AVX-512"
     return platform.processor() or platform.machine()
