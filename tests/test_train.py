@@ -101,7 +101,7 @@ def test_a_seed_gives_the_same_alone_as_among_others(small):
     np.testing.assert_array_equal(second["probabilities"], alone["probabilities"])
     assert not np.array_equal(first["probabilities"], second["probabilities"])
     for run in [first, second]:  # each has kept a model of its own
-        answers = run["model"].predict(small.x_test.reshape(-1, 784))
+        answers = run["model"].predict(small.x_test.reshape(-1, 784), batch_size=1000)
         np.testing.assert_array_equal(answers, run["probabilities"])
 
 
