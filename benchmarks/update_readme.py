@@ -49,6 +49,12 @@ RECORDS = [
         "20 minutes a repeat, 12 more with PyTorch",
     ),
     (
+        "speed-older.json",
+        "part of the same on an older processor, one repeat",
+        "speed.py",
+        "20 minutes",
+    ),
+    (
         "own_digits.json",
         "how people's own pictures are read",
         "own_digits.py",
