@@ -86,10 +86,7 @@ def without_mnist(patch, folder):
 
 
 def labelled_pictures(variable, artifacts):
-    """The pictures of a folder that a variable names: (file, label) for each.
-
-    Skips the test without it, or without the models of a run on all of MNIST.
-    """
+    """Pictures of the folder that a variable names: (file, label); or skip the test."""
     results = artifacts / "results.json"
     if variable not in os.environ:
         pytest.skip(f"needs a folder of pictures in {variable}")

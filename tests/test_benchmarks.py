@@ -179,6 +179,9 @@ def test_other_handwriting_reads(notebook, tmp_path, monkeypatch):
     assert len(record["read right"]["Hidden layer"]) == 4
     path = own_digits.save_page(np.uint8([[0, 100, 255]]), tmp_path / "page.png")
     assert keras.utils.load_img(path).getpixel((96, 96))[0] == pytest.approx(155, abs=9)
+    keras.utils.save_img(tmp_path / "clear.png", np.zeros((2, 2, 4)), scale=False)
+    path = own_digits.save_page(tmp_path / "clear.png", tmp_path / "page.png")
+    assert keras.utils.load_img(path).getextrema()[0] == (255, 255)
 
 
 def test_best_cnn_measures():

@@ -45,7 +45,7 @@ def test_a_blank_picture_is_refused(prepare_digit):
         prepare_digit(200 + noise)
 
 
-@pytest.mark.parametrize("name, count", [("DRAWN_DIGITS", 140), ("WILD_DIGITS", 117)])
+@pytest.mark.parametrize("name, count", [("DRAWN_DIGITS", 145), ("WILD_DIGITS", 120)])
 def test_digits_that_people_drew_are_read(prepare_digit, artifacts, name, count):
     images = []
     labels = []
@@ -55,4 +55,4 @@ def test_digits_that_people_drew_are_read(prepare_digit, artifacts, name, count)
             labels.append(int(label))
     model = keras.saving.load_model(artifacts / "CNN.keras")
     answers = model.predict(np.array(images), verbose=0).argmax(axis=1)
-    assert np.sum(answers == labels) >= count  # four seeds less three deviations
+    assert np.sum(answers == labels) >= count  # on either processor that was tried
