@@ -8,9 +8,10 @@ USPS' test images come as usps-test.npz (x, y), or as zip.test.gz from the page 
 Elements of Statistical Learning. scikit-learn brings its digits along. Besides
 read_digits.py, with the notebook's CNN, its function prepare_digit is measured with the
 same CNN, and Tesseract and RapidOCR, where they are installed. What is refused counts
-as misread. For Tesseract and RapidOCR, what is transparent becomes white, and pictures
-below 100 pixels a side are enlarged, with a margin; but Tesseract gets files as they
-are, of which it reads more. Writes own_digits.json beside this script.
+as misread. Tesseract and RapidOCR may answer digits alone. For them, what is
+transparent becomes white, and pictures below 100 pixels a side are enlarged, with a
+margin; but Tesseract gets files as they are, of which it reads more. Writes
+own_digits.json beside this script.
 """
 
 import argparse
@@ -111,10 +112,22 @@ def read_with_tesseract(path, is_page):
 
 
 def make_rapidocr_reader():
-    """Return a function that reads with RapidOCR; it need not find a single digit."""
+    """Return a function that reads digits alone with RapidOCR.
+
+    Where it is told that there is one, it need not find it.
+    """
     from rapidocr_onnxruntime import RapidOCR
 
     engine = RapidOCR()
+    decode = engine.text_rec.postprocess_op
+    allowed = np.isin(decode.character, ["blank", *"0123456789"])
+
+    def decode_digits(scores, *settings, **more_settings):
+        scores = scores * allowed
+        scores = scores / scores.sum(axis=-1, keepdims=True)
+        return decode(scores, *settings, **more_settings)
+
+    engine.text_rec.postprocess_op = decode_digits
 
     def read(path, is_page):
         found, _ = engine(path, use_det=is_page)
