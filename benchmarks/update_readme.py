@@ -421,7 +421,7 @@ def false_alarms(notebook):
     text = nbformat.writes(notebook)
     words = ""
     if n_failed and not any(each in text for each in record["does_not_hold"]):
-        words = "; its limit was moved since, untried"
+        words = "; its limit is another now"
     return (
         f"- [False alarms](benchmarks/README.md#false-alarms): with nothing broken, a "
         f"statement failed in {failed} of {len(record['technique_seeds'])} runs with "
